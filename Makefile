@@ -1,0 +1,69 @@
+# make demo    everything, from an empty clone to two trained students and a picture
+# make test    everything, from an empty clone to the whole test suite
+# make help    the other targets
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb))
+JOBS ?= 2
+
+.PHONY: demo test learn help notebooks export readme assets results-toyscapes clean
+
+demo: $(VENV)/.run  ## train both students on computed street scenes, print a table, write a picture
+	rm -rf runs/demo
+	$(BIN)/collab-seg train --preset toy --out runs/demo
+
+test: $(VENV)/.dev  ## drift, notebooks, pytest
+	$(BIN)/python -m pytest tests/test_drift.py -q
+	$(BIN)/python -m pytest --nbval nbs -q -n $(JOBS) --dist loadfile --nbval-cell-timeout 300
+	$(BIN)/python -m pytest tests -q -n $(JOBS) --dist loadfile --deselect tests/test_drift.py
+
+learn: $(VENV)/.learn  ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab nbs/index.ipynb
+
+help:  ## show this
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
+
+export: $(VENV)/.dev  ## write collab_seg/*.py from the notebooks
+	$(BIN)/nbdev_export
+
+notebooks: export  ## run all notebooks top to bottom and keep their outputs
+	OMP_NUM_THREADS=$(JOBS) $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
+	$(BIN)/nbdev_clean
+	$(MAKE) readme
+
+readme: $(VENV)/.dev  ## write README.md from nbs/index.ipynb
+	$(BIN)/python tests/render_readme.py
+
+assets: $(VENV)/.run  ## train the pair that notebooks 05 to 08 look at, again
+	rm -rf runs/toy_pair
+	$(BIN)/collab-seg train --preset toy --method alone --steps 600 --device cpu --out runs/toy_pair
+	$(BIN)/python tests/shrink_run.py runs/toy_pair nbs/assets/toy_pair
+
+results-toyscapes: $(VENV)/.run  ## the rows of results/toyscapes.csv, three seeds a method
+	for seed in 0 1 2; do \
+	  $(BIN)/collab-seg train --preset toy --method alone --seed $$seed --out runs/toyscapes-alone-s$$seed && \
+	  $(BIN)/collab-seg eval runs/toyscapes-alone-s$$seed --append results/toyscapes.csv || exit 1; done
+
+clean:  ## remove the environment and what was built
+	rm -rf $(VENV) build *.egg-info
+
+# One environment, installed in steps: what a run needs, then what learners and developers need.
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.run: $(VENV)/bin/python settings.ini setup.py
+	@echo "installing; the first time this takes some minutes and about 6 GB"
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.learn: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --editable '.[learn]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python settings.ini setup.py
+	@echo "installing; the first time this takes some minutes and about 6 GB"
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@ $(VENV)/.run

@@ -1,0 +1,7 @@
+"""`python -m collab_seg` is `collab-seg`."""
+
+import sys
+
+from collab_seg.cli import main
+
+sys.exit(main())

@@ -1,0 +1,30 @@
+"""Packaging; everything that varies is read from settings.ini."""
+
+from configparser import ConfigParser
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+parser = ConfigParser(delimiters=["="])
+parser.read(here / "settings.ini", encoding="utf-8")
+settings = parser["DEFAULT"]
+extras = {name: settings[f"{name}_requirements"].split() for name in ("learn", "dev")}
+
+setup(
+    name=settings["lib_name"],
+    version=settings["version"],
+    description=settings["description"],
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    keywords=settings["keywords"],
+    author=settings["author"],
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    packages=find_packages(include=["collab_seg", "collab_seg.*"]),
+    python_requires=f">={settings['min_python']}",
+    install_requires=settings["requirements"].split(),
+    extras_require=extras,
+    entry_points={"console_scripts": settings["console_scripts"].split()},
+    classifiers=["Programming Language :: Python :: 3", "Intended Audience :: Science/Research"],
+)

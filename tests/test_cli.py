@@ -1,0 +1,146 @@
+"""The command line in processes of its own: mistakes, Ctrl-C, resume."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+COMMAND = [sys.executable, "-m", "collab_seg"]
+TINY = ["--preset", "toy", "--size", "48", "64", "--crop", "48", "64", "--batch-size", "2", "--device", "cpu"]
+
+
+def call(*arguments, cwd=None):
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=cwd)
+
+
+def folder_with(tmp_path, label, image=None):
+    """A CamVid-like folder with one training pair."""
+    for name in ("train", "trainannot"):
+        (tmp_path / name).mkdir()
+    pixels = np.zeros((36, 48, 3), np.uint8) if image is None else image
+    Image.fromarray(pixels).save(tmp_path / "train" / "a.png")
+    Image.fromarray(label).save(tmp_path / "trainannot" / "a.png")
+    return tmp_path
+
+
+ZEROS = np.zeros((36, 48), np.uint8)
+MISTAKES = {
+    "no command": ([], "Expected one of"),
+    "unknown command": (["trian"], "trian"),
+    "unknown flag": (["train", "--stepz", "3"], "--steps"),
+    "not a number": (["train", "--steps", "ten"], "ten"),
+    "unknown preset": (["train", "--preset", "tiny"], "toy, pocket, camvid"),
+    "preset and file": (["train", "--preset", "toy", "--config-file", "x"], "one of them"),
+    "no such file": (["train", "--config-file", "nowhere.json"], "nowhere.json"),
+    "unknown method": (["train", *TINY, "--method", "colab"], "alone, hfd"),
+    "unknown data set": (["train", *TINY, "--data", "camvit"], "toyscapes, camvid"),
+    "unknown CNN": (["train", *TINY, "--cnn", "resnet"], "resnet"),
+    "unknown ViT": (["train", *TINY, "--vit", "mit_b9"], "mit_b0"),
+    "no root": (["train", "--preset", "pocket"], "--root"),
+    "root is not there": (["train", "--preset", "pocket", "--root", "nowhere"], "nowhere/train"),
+    "zero steps": (["train", *TINY, "--steps", "0"], "steps is 0"),
+    "weights are not there": (["train", *TINY, "--cnn-weights", "w.pth"], "w.pth"),
+    "no run": (["eval", "nowhere"], "no config.json"),
+    "nothing to resume": (["train", "--resume", "nowhere"], "nowhere"),
+    "unknown data for check": (["data", "check", "nothing"], "toyscapes"),
+    "no image": (["predict", "nowhere", "a.png"], "nowhere"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_line_and_exit_code_2(name, tmp_path):
+    arguments, needed = MISTAKES[name]
+    done = call(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1 and needed in done.stderr, done.stderr
+    assert list(tmp_path.iterdir()) == [], "a mistake must leave nothing behind"
+
+
+@pytest.mark.parametrize("spoil, needed", [
+    (lambda f: (f / "trainannot" / "a.png").unlink(), "a.png has no partner"),
+    (lambda f: (f / "train" / "a.png").unlink(), "a.png has no partner"),
+    (lambda f: (f / "trainannot" / "a.png").write_bytes(b"\x89PNG"), "a.png cannot be read"),
+    (lambda f: shutil.rmtree(f / "trainannot"), "trainannot"),
+    (lambda f: Image.fromarray(ZEROS + 17).save(f / "trainannot" / "a.png"), "holds label 17"),
+    (lambda f: Image.fromarray(ZEROS[:20]).save(f / "trainannot" / "a.png"), "same size"),
+    (lambda f: Image.fromarray(np.zeros((36, 48, 3), np.uint8)).save(f / "trainannot" / "a.png"), "mode RGB"),
+])
+def test_bad_data_is_named_in_one_line(spoil, needed, tmp_path):
+    root = folder_with(tmp_path, ZEROS)
+    spoil(root)
+    done = call("train", "--preset", "pocket", "--root", root, "--out", tmp_path / "run", "--no-progress")
+    assert done.returncode == 2 and needed in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert not (tmp_path / "run" / "cnn.safetensors").exists()
+
+
+def test_data_check_names_all_problems_in_one_pass(tmp_path):
+    root = folder_with(tmp_path, ZEROS + 17)
+    Image.fromarray(np.zeros((36, 48, 3), np.uint8)).save(root / "train" / "b.png")
+    done = call("data", "check", "camvid", "--root", root)
+    assert done.returncode == 2
+    for needed in ("no partner: 1", "label out of range: 1", "count: 1", "val: not there"):
+        assert needed in done.stdout, done.stdout
+
+
+def test_data_check_accepts_camvid(camvid):
+    done = call("data", "check", "camvid", "--root", camvid)
+    assert done.returncode == 0 and "train: 367 images, 0 problems" in done.stdout, done.stdout + done.stderr
+
+
+def test_data_show_writes_a_picture(tmp_path):
+    done = call("data", "show", "toyscapes", "--split", "val", "--out", tmp_path / "show.png")
+    assert done.returncode == 0 and Image.open(tmp_path / "show.png").width > 300
+
+
+def test_eval_and_predict(tiny_run, tmp_path):
+    done = call("eval", tiny_run, "--no-progress", "--json", tmp_path / "s.json", "--append", tmp_path / "r.csv")
+    assert done.returncode == 0 and "mIoU" in done.stdout, done.stderr
+    assert [row["student"] for row in json.loads((tmp_path / "s.json").read_text())] == ["cnn", "vit", "average"]
+    Image.fromarray(np.zeros((70, 131, 3), np.uint8)).save(tmp_path / "wide.png")
+    (tmp_path / "other").mkdir()
+    Image.fromarray(np.zeros((90, 33), np.uint8)).save(tmp_path / "other" / "wide.jpg")  # grey, same stem
+    done = call("predict", tiny_run, tmp_path / "wide.png", tmp_path / "other" / "wide.jpg", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert len(names) == 12 and Image.open(tmp_path / "out" / "wide_png_cnn.png").size == (131, 70)
+    done = call("predict", tiny_run, tmp_path / "r.csv")
+    assert done.returncode == 2 and "r.csv cannot be read as a image" in done.stderr.replace("an image", "a image")
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_goes_on_to_the_same_end(number, code, tmp_path):
+    arguments = [*TINY, "--steps", "60", "--seed", "3"]
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    process = subprocess.Popen([*COMMAND, "train", *arguments, "--out", str(run)], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 300
+    while not (run / "environment.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1.0)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == code and "go on with: collab-seg train --resume" in said, said
+    assert not (run / "cnn.safetensors").exists() and (run / "state.json").exists()
+    assert call("train", "--resume", run, "--no-progress").returncode == 0
+    assert call("train", *arguments, "--out", whole, "--no-progress").returncode == 0
+    for name in ("metrics.csv", "cnn.safetensors", "vit.safetensors"):
+        assert (run / name).read_bytes() == (whole / name).read_bytes(), name
+    done = call("train", *arguments, "--out", run)
+    assert done.returncode == 2 and "already holds a run" in done.stderr
+
+
+def test_help_explains_every_setting():
+    import dataclasses
+
+    from collab_seg.core import Config
+
+    text = call("train", "--help").stdout
+    for part in dataclasses.fields(Config):
+        for setting in dataclasses.fields(part.default_factory):
+            assert f"--{setting.name.replace('_', '-')}" in text, setting.name

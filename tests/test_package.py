@@ -1,0 +1,75 @@
+"""The wheel in a clean environment: what it brings, what it leaves out, and that its command runs."""
+
+import os
+import subprocess
+import sys
+import time
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.timeout(1500)
+
+
+def run(*command, **options):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", folder, ROOT)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def clean(wheel, tmp_path_factory):
+    """An environment that holds the wheel and what it asks for, nothing else."""
+    folder = tmp_path_factory.mktemp("clean")
+    venv.create(folder, with_pip=True)
+    run(folder / "bin" / "python", "-m", "pip", "install", "--quiet", wheel)
+    return folder / "bin"
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    top = {name.split("/")[0] for name in names}
+    assert all(name.startswith("collab_seg") for name in top), top
+    assert "collab_seg/cli.py" in names and not any(name.endswith((".ipynb", ".csv", ".safetensors", ".png")) for name in names)
+
+
+def test_no_development_tool_comes_along(clean):
+    installed = {line.split("==")[0].lower() for line in run(clean / "python", "-m", "pip", "freeze").splitlines()}
+    assert "torch" in installed
+    assert not installed & {"nbdev", "fastcore", "execnb", "pytest", "jupyterlab", "notebook", "ipykernel", "transformers"}
+    run(clean / "python", "-m", "pip", "check")
+
+
+def test_the_command_runs_there(clean, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": "", "HF_HUB_OFFLINE": "1"}
+    assert "toyscapes" in run(clean / "collab-seg", "data", "list", cwd=tmp_path, env=environment)
+    out = run(clean / "collab-seg", "train", "--preset", "toy", "--size", "48", "64", "--crop", "48", "64", "--steps", "2",
+              "--batch-size", "2", "--no-progress", "--out", "run", cwd=tmp_path, env=environment)
+    assert "mIoU" in out and (tmp_path / "run" / "pictures.png").stat().st_size > 10_000
+
+
+def seconds(command, tries=5):
+    """The fastest of some tries: a busy machine only ever adds time."""
+    times = []
+    for _ in range(tries):
+        start = time.perf_counter()
+        run(*command)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def test_import_and_help_answer_at_once(clean):
+    idle = seconds([clean / "python", "-c", "pass"])
+    assert seconds([clean / "python", "-c", "import collab_seg"]) - idle < 0.3
+    assert seconds([clean / "collab-seg", "--help"]) < 1.0
+    run(clean / "python", "-c", "import collab_seg, collab_seg.cli, sys; assert 'torch' not in sys.modules")

@@ -1,0 +1,142 @@
+"""Runs: the same seed gives the same bytes; methods of a seed share students and batches; CamVid."""
+
+import csv
+import dataclasses
+
+import pytest
+import torch
+from conftest import tiny_config
+
+from collab_seg.core import PRESETS, UserError, config_from_json, config_to_json
+from collab_seg.data import get_source
+from collab_seg.train import METHODS, Pair, evaluate, make_batches, method_losses, train
+from collab_seg.vit import build_students, load_students
+
+DETERMINISTIC = ("metrics.csv", "cnn.safetensors", "vit.safetensors", "config.json")
+
+
+def test_the_same_seed_gives_the_same_bytes(tiny_run, tmp_path):
+    again = train(tiny_config(), tmp_path / "again", progress=False)
+    for name in DETERMINISTIC:
+        assert (again / name).read_bytes() == (tiny_run / name).read_bytes(), name
+
+
+def test_data_workers_change_nothing(tiny_run, tmp_path):
+    again = train(tiny_config(workers=2), tmp_path / "workers", progress=False)
+    for name in DETERMINISTIC[:3]:
+        assert (again / name).read_bytes() == (tiny_run / name).read_bytes(), name
+
+
+def test_another_seed_gives_another_run(tiny_run, tmp_path):
+    other = train(tiny_config(seed=1), tmp_path / "other", progress=False)
+    assert (other / "metrics.csv").read_bytes() != (tiny_run / "metrics.csv").read_bytes()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_of_a_seed_start_from_the_same_students_and_batches(method):
+    pairs = []
+    for name in ("alone", method):
+        config = tiny_config(name)
+        cnn, vit = build_students(config.students, 10, config.optim.seed)
+        method_losses(config, cnn, vit)
+        images, target = next(iter(make_batches(config, get_source("toyscapes"), start=0)))
+        pairs.append([*cnn.state_dict().values(), *vit.state_dict().values(), images, target])
+    assert all(torch.equal(a, b) for a, b in zip(*pairs))
+
+
+def test_at_the_first_step_alone_and_collab_have_the_same_task_loss(tiny_run, tmp_path):
+    alone = train(tiny_config("alone"), tmp_path / "alone", progress=False)
+    first = [next(csv.DictReader(open(run / "metrics.csv"))) for run in (tiny_run, alone)]
+    assert all(first[0][name] == first[1][name] for name in ("ce_cnn", "ce_vit", "lr"))
+    assert set(first[1]) == {"step", "lr", "total", "ce_cnn", "ce_vit"}
+
+
+def test_every_parameter_of_every_method_gets_a_gradient_even_from_a_void_batch():
+    for method in METHODS:
+        config = tiny_config(method)
+        cnn, vit = build_students(config.students, 10, 0)
+        pair = Pair(cnn, vit, method_losses(config, cnn, vit)).train()
+        terms, _ = pair(torch.randn(2, 3, 48, 64), torch.full((2, 48, 64), 255))
+        sum(terms.values()).backward()
+        assert all(value == 0 for value in terms.values())
+        without = [name for name, p in pair.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+        assert not without, (method, without[:3])
+
+
+def test_a_saved_student_needs_no_training_code_and_predicts_any_size(tiny_run):
+    cnn, vit, config = load_students(tiny_run, 10)
+    for student in (cnn, vit):
+        assert not any("loss" in key or "from_" in key for key in student.state_dict())
+        assert student.predict(torch.randn(1, 3, 61, 83)).shape == (1, 61, 83)
+    assert config == config_from_json(config_to_json(config))
+
+
+def test_a_batch_of_one_trains(tmp_path):
+    config = tiny_config()
+    train(dataclasses.replace(config, optim=dataclasses.replace(config.optim, batch_size=1, steps=1)), tmp_path / "one", progress=False)
+
+
+@pytest.mark.parametrize("precision", ["bf16"])
+def test_mixed_precision_trains(tmp_path, precision):
+    config = tiny_config()
+    run = train(dataclasses.replace(config, optim=dataclasses.replace(config.optim, precision=precision)), tmp_path / "half", progress=False)
+    assert (run / "cnn.safetensors").exists()
+
+
+def test_the_camvid_preset_starts_and_steps_on_a_cpu(camvid, tmp_path):
+    preset = PRESETS["camvid"]
+    config = dataclasses.replace(
+        preset, data=dataclasses.replace(preset.data, root=str(camvid), workers=0, cache=False),
+        optim=dataclasses.replace(preset.optim, steps=1, batch_size=2, precision="no"))
+    run = train(config, tmp_path / "camvid", progress=False)
+    assert len(list(csv.DictReader(open(run / "metrics.csv")))) == 1
+
+
+def test_camvid_has_the_counts_and_classes_that_data_readme_states(camvid):
+    from collab_seg.data import Scenes, check_split, file_list_sha
+
+    source = get_source("camvid")
+    for split, count in (("train", 367), ("val", 101)):
+        scenes = Scenes(source, split, camvid, cache=False)
+        assert len(scenes) == count and check_split(source, camvid, split) == []
+        assert file_list_sha(camvid, split) in open("data/README.md").read()
+    image, label = scenes[0]
+    assert image.shape == (3, 360, 480) and set(label.unique().tolist()) <= {*range(11), 255}
+
+
+def test_a_run_on_camvid_is_scored_at_the_labels_own_size(camvid, tmp_path):
+    from collab_seg.data import Scenes
+
+    preset = PRESETS["pocket"]
+    config = dataclasses.replace(
+        preset, data=dataclasses.replace(preset.data, root=str(camvid)),
+        optim=dataclasses.replace(preset.optim, steps=2, batch_size=2, device="cpu"))
+    run = train(config, tmp_path / "pocket", progress=False)
+    cnn, vit, _ = load_students(run, 11)
+    scenes = Scenes(get_source("camvid"), "val", camvid, config.data.size, keep_label_size=True)
+    scenes.rows = scenes.rows.select(range(3))
+    scores = evaluate(cnn, vit, scenes)
+    assert scenes[0][1].shape == (360, 480) and all(0 <= score.miou <= 1 for score in scores.values())
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_term(tmp_path):
+    config = tiny_config(steps=30)
+    config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, lr=1e20, warmup=0.0, weight_decay=0.0))
+    with pytest.raises(UserError, match="ce_cnn|ce_vit"):
+        train(config, tmp_path / "nan", progress=False)
+
+
+def test_toyscapes_is_drawn_fast_enough():
+    """100 scenes of 240x180 a second on one free core; processor time, best of some, and room for a shared core."""
+    import time
+
+    from collab_seg.toyscapes import render
+
+    render(0)
+    best = float("inf")
+    for start in range(0, 200, 20):
+        began = time.process_time()
+        for index in range(start, start + 20):
+            render(index)
+        best = min(best, (time.process_time() - began) / 20)
+    assert best < 0.015, f"{1 / best:.0f} scenes a second"
