@@ -6,7 +6,7 @@
 __all__ = ['IGNORE_INDEX', 'PRESETS', 'StudentOutput', 'Directed', 'UserError', 'one_of', 'DataConfig', 'StudentConfig',
            'DistillConfig', 'OptimConfig', 'Config', 'config_to_json', 'config_sha', 'config_from_dict',
            'config_from_json', 'check_config', 'derive_seed', 'seed_everything', 'write_atomic', 'colorize', 'overlay',
-           'show_grid']
+           'show_grid', 'save_figure']
 
 # %% ../nbs/00_core.ipynb #cell-004
 import dataclasses
@@ -316,3 +316,15 @@ def show_grid(
     for axis, title in zip(axes[0], titles or []):
         axis.set_title(title, fontsize=10)
     return figure
+
+# %% ../nbs/00_core.ipynb #cell-041
+def save_figure(path, figure) -> Path:
+    "Write a matplotlib figure as a PNG, whole or not at all, and let go of it."
+    import io
+
+    import matplotlib.pyplot as plt
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    plt.close(figure)
+    return write_atomic(path, buffer.getvalue())

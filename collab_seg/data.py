@@ -27,8 +27,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from . import toyscapes
-from .core import (IGNORE_INDEX, DataConfig, UserError, colorize, derive_seed, one_of, show_grid,
-                             write_atomic)
+from .core import (IGNORE_INDEX, DataConfig, UserError, colorize, derive_seed, one_of, save_figure,
+                             show_grid)
 
 # %% ../nbs/01_data.ipynb #cell-006
 @dataclass(frozen=True)
@@ -139,9 +139,6 @@ register(Source(
 ))
 
 # %% ../nbs/01_data.ipynb #cell-021
-Image.MAX_IMAGE_PIXELS = 2**27  # 134 million pixels: more is taken for a decompression bomb
-
-
 def _open(cell, what: str) -> Image.Image:
     "Decode one undecoded cell of a datasets image column."
     name = cell["path"] or what
@@ -306,8 +303,6 @@ def legend(axis, source: Source) -> None:
 
 def save_overview(path, name: str, split: str = "train", root=None, count: int = 4) -> Path:
     "Write a picture of `count` images of a split with their labels, evenly spread over it."
-    import matplotlib.pyplot as plt
-
     source = get_source(name)
     scenes = Scenes(source, split, root, cache=False)
     chosen = [scenes[i] for i in range(0, len(scenes), max(1, len(scenes) // max(1, count)))][:max(1, count)]
@@ -315,10 +310,7 @@ def save_overview(path, name: str, split: str = "train", root=None, count: int =
     labels = [colorize(label, source.palette) for _, label in chosen]
     figure = show_grid([pictures, labels], row_titles=["image", "label"])
     legend(figure.axes[len(chosen) + len(chosen) // 2], source)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
-    plt.close(figure)
-    return write_atomic(path, buffer.getvalue())
+    return save_figure(path, figure)
 
 # %% ../nbs/01_data.ipynb #cell-038
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet: timm's encoders expect them

@@ -38,7 +38,7 @@ from .bsd_pixel import PixelBSD, pixel_directions
 from .bsd_region import RegionBSD, region_directions, teacher_picture
 from .cnn import Student, upsample
 from .core import (IGNORE_INDEX, Config, OptimConfig, UserError, check_config, colorize, config_from_json, config_sha,
-                             config_to_json, derive_seed, one_of, overlay, seed_everything, show_grid, write_atomic)
+                             config_to_json, derive_seed, one_of, overlay, save_figure, seed_everything, show_grid, write_atomic)
 from .data import (Augmented, PositionSampler, Scenes, Source, denormalize, get_source, normalize,
                              read_image, resize_image, resize_label)
 from .hfd import HFD
@@ -509,18 +509,11 @@ PICTURE_TITLES = ["image", "truth", "CNN", "ViT", "teacher by region", "teacher 
 
 def save_pictures(path, cnn: Student, vit: Student, scenes: Scenes, count: int = 4, region_size: int = 4) -> Path:
     "Write a grid of a few images of a split as a PNG."
-    from matplotlib.figure import Figure
-
     step = max(1, len(scenes) // count)
     rows = [picture_row(cnn, vit, scenes, index, region_size) for index in range(0, len(scenes), step)][:count]
-    figure: Figure = show_grid(rows, PICTURE_TITLES)
+    figure = show_grid(rows, PICTURE_TITLES)
     figure.text(0.5, -0.02, "blue: the CNN teaches   orange: the ViT teaches   grey: nobody   black: void", ha="center")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
-    import matplotlib.pyplot as plt
-
-    plt.close(figure)
-    return write_atomic(path, buffer.getvalue())
+    return save_figure(path, figure)
 
 # %% ../nbs/08_train.ipynb #cell-051
 def predict_image(cnn: Student, vit: Student, image, short_side: int) -> dict:  # (3, H, W) uint8
