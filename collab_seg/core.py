@@ -124,8 +124,11 @@ def config_to_json(config: Config) -> str:
 
 
 def config_sha(config: Config) -> str:
-    "Twelve hex digits that name these settings: equal settings, equal name."
-    return hashlib.sha256(config_to_json(config).encode()).hexdigest()[:12]
+    "Twelve hex digits that name these settings; where files lie and how they are read does not count."
+    plain = DataConfig()
+    data = dataclasses.replace(config.data, root=plain.root, cache=plain.cache, workers=plain.workers)
+    same = dataclasses.replace(config, data=data)
+    return hashlib.sha256(config_to_json(same).encode()).hexdigest()[:12]
 
 # %% ../nbs/00_core.ipynb #cell-022
 def _fits(value, kind):

@@ -6,7 +6,8 @@
 __all__ = ['SOURCES', 'IMAGE_ENDINGS', 'MEAN', 'STD', 'Source', 'register', 'get_source', 'load_toyscapes', 'list_images',
            'camvid_pairs', 'load_camvid', 'read_label', 'read_pair', 'undecoded', 'read_image', 'Problem',
            'check_split', 'file_list_sha', 'check_report', 'resize_image', 'resize_label', 'Scenes', 'legend',
-           'save_overview', 'normalize', 'denormalize', 'train_transform', 'Augmented', 'PositionSampler']
+           'save_overview', 'normalize', 'denormalize', 'RandomScale', 'train_transform', 'Augmented',
+           'PositionSampler']
 
 # %% ../nbs/01_data.ipynb #cell-003
 import hashlib
@@ -327,11 +328,26 @@ def denormalize(image):  # (3, H, W) float -> (H, W, 3) uint8 array
     return (pixels.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
 
 
+class RandomScale(v2.Transform):
+    "Resize by a random factor, images with anti-aliasing and masks by nearest neighbour."
+
+    def __init__(self, low: float, high: float):
+        super().__init__()
+        self.low, self.high = low, high
+
+    def make_params(self, flat_inputs):
+        factor = torch.empty(()).uniform_(self.low, self.high).item()
+        return {"size": [max(1, round(side * factor)) for side in v2.query_size(flat_inputs)]}
+
+    def transform(self, inpt, params):
+        return v2.functional.resize(inpt, size=params["size"], antialias=True)
+
+
 def train_transform(config: DataConfig):
     "Random scale, crop, flip and colour for an (image, label) pair of tv_tensors."
     void = {tv_tensors.Image: 0, tv_tensors.Mask: IGNORE_INDEX}
     steps = [
-        v2.ScaleJitter(config.size, scale_range=config.scale, antialias=True),
+        RandomScale(*config.scale),
         v2.RandomCrop(config.crop, pad_if_needed=True, fill=void),
         v2.RandomHorizontalFlip(),
     ]

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['LOSSES', 'METHODS', 'PACKAGES', 'WAYS', 'PICTURE_TITLES', 'method_losses', 'task_loss', 'flow', 'Pair', 'ramp',
-           'total_loss', 'learning_rate', 'make_accelerator', 'make_optimizer', 'train_step', 'environment', 'CSVLog',
-           'save_state', 'load_state', 'Stopped', 'stop_requests', 'open_run', 'start_run', 'make_batches', 'train',
-           'save_students', 'evaluate', 'probabilities', 'score_table', 'run_config', 'open_students', 'score_run',
-           'result_rows', 'append_rows', 'picture_row', 'save_pictures', 'predict_image', 'predict_files']
+           'total_loss', 'learning_rate', 'make_accelerator', 'make_optimizer', 'make_ema', 'train_step', 'environment',
+           'CSVLog', 'save_state', 'load_state', 'Stopped', 'stop_requests', 'open_run', 'start_run', 'make_batches',
+           'train', 'save_students', 'evaluate', 'probabilities', 'score_table', 'run_config', 'open_students',
+           'score_run', 'result_rows', 'append_rows', 'picture_row', 'save_pictures', 'predict_image', 'predict_files']
 
 # %% ../nbs/08_train.ipynb #cell-003
 import csv
@@ -31,6 +31,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
@@ -147,6 +148,14 @@ def make_optimizer(pair: Pair, config: OptimConfig):
     ], lr=config.lr, fused=True)  # one kernel a step in place of ten small ones a tensor
 
 
+def make_ema(pair: Pair, decay: float):
+    "A running mean of both students' weights, or None if the decay is 0."
+    if not decay:
+        return None
+    average = get_ema_multi_avg_fn(decay)
+    return AveragedModel(nn.ModuleList([pair.cnn, pair.vit]), multi_avg_fn=average, use_buffers=True)
+
+
 def train_step(pair, optimizer, accelerator, images, target, config: Config, step: int) -> dict:
     "One optimiser step of both students; returns every term, share and the rate as numbers."
     optim = config.optim
@@ -165,8 +174,9 @@ def train_step(pair, optimizer, accelerator, images, target, config: Config, ste
     optimizer.zero_grad()
     accelerator.backward(total)
     if accelerator.sync_gradients:
+        accelerator.unscale_gradients()
         for part in accelerator.unwrap_model(pair).children():
-            accelerator.clip_grad_norm_(part.parameters(), optim.clip_norm)
+            nn.utils.clip_grad_norm_(part.parameters(), optim.clip_norm)
     optimizer.step()
     return row
 
@@ -229,38 +239,45 @@ class CSVLog:
                 file.write(text.getvalue())
 
 # %% ../nbs/08_train.ipynb #cell-026
-def _flat_state(pair, optimizer) -> dict:
+def _flat_state(pair, optimizer, ema=None) -> dict:
     tensors = {f"pair.{key}": value for key, value in pair.state_dict().items()}
+    if ema is not None:
+        tensors |= {f"ema.{key}": value for key, value in ema.state_dict().items()}
     for index, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items()}
     return {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
 
 
-def save_state(run: Path, pair, optimizer, step: int, seconds: float) -> None:
+def save_state(run: Path, pair, optimizer, step: int, seconds: float, ema=None) -> None:
     "Write a checkpoint after `step` finished steps; the one before stays whole until this one is."
     name = f"state-{step}.safetensors"
-    write_atomic(run / name, save(_flat_state(pair, optimizer)))
+    write_atomic(run / name, save(_flat_state(pair, optimizer, ema)))
     write_atomic(run / "state.json", json.dumps({"step": step, "seconds": seconds, "file": name}) + "\n")
     for old in run.glob("state-*.safetensors"):
         if old.name != name:
             old.unlink()
 
 
-def load_state(run: Path, pair, optimizer) -> tuple[int, float]:
+def _part(tensors: dict, name: str) -> dict:
+    return {key.removeprefix(name): value for key, value in tensors.items() if key.startswith(name)}
+
+
+def load_state(run: Path, pair, optimizer, ema=None) -> tuple[int, float]:
     "Read the last checkpoint into pair and optimiser; returns the finished steps and the seconds they took."
     if not (run / "state.json").is_file():
         return 0, 0.0
     state = json.loads((run / "state.json").read_text())
     tensors = load_file(run / state["file"])
-    pair.load_state_dict({key.removeprefix("pair."): v for key, v in tensors.items() if key.startswith("pair.")})
+    pair.load_state_dict(_part(tensors, "pair."))
+    if ema is not None:
+        ema.load_state_dict(_part(tensors, "ema."))
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     slots: dict = {}
-    for key, value in tensors.items():
-        if key.startswith("optimizer."):
-            _, index, name = key.split(".")
-            # A moment lies in memory as its parameter does; the fused AdamW walks both side by side.
-            alike = torch.empty_like(parameters[int(index)]) if value.ndim else torch.empty_like(value)
-            slots.setdefault(int(index), {})[name] = alike.copy_(value)
+    for key, value in _part(tensors, "optimizer.").items():
+        index, name = key.split(".")
+        # A moment lies in memory as its parameter does; the fused AdamW walks both side by side.
+        alike = torch.empty_like(parameters[int(index)]) if value.ndim else torch.empty_like(value)
+        slots.setdefault(int(index), {})[name] = alike.copy_(value)
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
     return state["step"], state["seconds"]
 
@@ -336,15 +353,16 @@ def train(config: Config, out, resume: bool = False, progress: bool = True, save
     cnn, vit = build_students(config.students, len(source.classes), optim.seed)
     pair = Pair(cnn, vit, method_losses(config, cnn, vit)).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(pair, optim)
-    start, seconds = load_state(run, pair, optimizer)
+    ema = make_ema(pair, optim.ema)
+    start, seconds = load_state(run, pair, optimizer, ema)
     batches = make_batches(config, source, start)
     accelerator = make_accelerator(optim)
     prepared = accelerator.prepare(pair, optimizer, batches)
     start_run(run, config, accelerator.device)
     bar = tqdm(total=optim.steps, initial=start, desc=config.distill.method, disable=not progress, dynamic_ncols=True)
     with stop_requests() as requests, bar:
-        seconds = _loop(run, config, accelerator, *prepared, start, seconds, bar, requests, save_every)
-    save_students(run, cnn, vit)
+        seconds = _loop(run, config, accelerator, *prepared, ema, start, seconds, bar, requests, save_every)
+    save_students(run, *(ema.module if ema else (cnn, vit)))
     speed = optim.steps * optim.batch_size / max(seconds, 1e-9)
     summary = {"steps": optim.steps, "seconds": round(seconds, 1), "images_per_s": round(speed, 2)}
     write_atomic(run / "summary.json", json.dumps(summary, indent=2) + "\n")
@@ -360,7 +378,7 @@ def save_students(run: Path, cnn: Student, vit: Student) -> None:
         write_atomic(run / f"{name}.safetensors", save(tensors))
 
 # %% ../nbs/08_train.ipynb #cell-034
-def _loop(run, config, accelerator, pair, optimizer, batches, start, seconds, bar, requests, save_every):
+def _loop(run, config, accelerator, pair, optimizer, batches, ema, start, seconds, bar, requests, save_every):
     "All steps from `start` on; returns the seconds that training took so far."
     log, speed = CSVLog(run / "metrics.csv", start), CSVLog(run / "speed.csv", start)
     pair.train()
@@ -368,6 +386,8 @@ def _loop(run, config, accelerator, pair, optimizer, batches, start, seconds, ba
     last = time.perf_counter()
     for step, (images, target) in enumerate(batches, start):
         row = train_step(pair, optimizer, accelerator, images, target, config, step)
+        if ema is not None:
+            ema.update_parameters(nn.ModuleList([accelerator.unwrap_model(pair).cnn, accelerator.unwrap_model(pair).vit]))
         log.add(row)
         now = time.perf_counter()
         speed.add({"step": step, "images_per_s": round(config.optim.batch_size / (now - last), 2)})
@@ -379,7 +399,7 @@ def _loop(run, config, accelerator, pair, optimizer, batches, start, seconds, ba
         if requests or finished % save_every == 0 or finished == config.optim.steps:
             log.flush()
             speed.flush()
-            save_state(run, accelerator.unwrap_model(pair), optimizer, finished, now - began)
+            save_state(run, accelerator.unwrap_model(pair), optimizer, finished, now - began, ema)
         if requests and finished < config.optim.steps:
             raise Stopped(f"stopped after {finished} of {config.optim.steps} steps, nothing is lost; go on with: "
                           f"collab-seg train --resume {run}", requests[0])

@@ -143,10 +143,12 @@ class MiT(nn.Module):
     def __init__(self, shape: MiTShape, drop_path: float = 0.0):
         super().__init__()
         self.channels = list(shape.widths)
-        rates = torch.linspace(0, drop_path, sum(shape.depths)).split(shape.depths)  # grows with depth
+        blocks = sum(shape.depths)
+        rates = iter([drop_path * i / max(1, blocks - 1) for i in range(blocks)])  # grows with depth
         inputs = (3, *shape.widths[:-1])
         self.stages = nn.ModuleList(
-            Stage(inputs[i], shape.widths[i], shape.heads[i], shape.reductions[i], rates[i].tolist(), i == 0)
+            Stage(inputs[i], shape.widths[i], shape.heads[i], shape.reductions[i],
+                  [next(rates) for _ in range(shape.depths[i])], first=i == 0)
             for i in range(4))
         self.apply(_init_vit)
 
@@ -271,7 +273,7 @@ def load_segformer(student: Student, path) -> str:
     load_exactly(student.encoder, encoder, str(path), unused=("head.",))  # the classifier of ImageNet
     return "encoder"
 
-# %% ../nbs/04_vit.ipynb #cell-034
+# %% ../nbs/04_vit.ipynb #cell-036
 def build_students(config: StudentConfig, num_classes: int, seed: int) -> tuple[Student, Student]:
     "The CNN and the ViT student, with fresh weights or those of the files that the config names."
     with torch.random.fork_rng(devices=[]):
@@ -286,7 +288,7 @@ def build_students(config: StudentConfig, num_classes: int, seed: int) -> tuple[
         load_segformer(vit, config.vit_weights)
     return cnn, vit
 
-# %% ../nbs/04_vit.ipynb #cell-035
+# %% ../nbs/04_vit.ipynb #cell-037
 def load_students(run, classes: int) -> tuple[Student, Student, Config]:
     "The two trained students of a run directory, ready to predict, and the run's settings."
     run = Path(run)

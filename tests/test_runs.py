@@ -140,3 +140,33 @@ def test_toyscapes_is_drawn_fast_enough():
             render(index)
         best = min(best, (time.process_time() - began) / 20)
     assert best < 0.015, f"{1 / best:.0f} scenes a second"
+
+
+def test_a_running_mean_of_the_weights_survives_a_stop(tmp_path):
+    """The mean is kept in the checkpoint: a run in two pieces ends with the same students."""
+    config = tiny_config(steps=4)
+    config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, ema=0.5))
+    whole = train(config, tmp_path / "whole", progress=False)
+
+    class Cut(Exception):
+        pass
+
+    import collab_seg.train as module
+
+    save = module.save_state
+
+    def save_then_cut(run, *rest):
+        save(run, *rest)
+        raise Cut
+
+    module.save_state = save_then_cut
+    try:
+        with pytest.raises(Cut):
+            train(config, tmp_path / "pieces", progress=False, save_every=2)
+    finally:
+        module.save_state = save
+    pieces = train(config, tmp_path / "pieces", resume=True, progress=False)
+    for name in ("cnn.safetensors", "vit.safetensors", "metrics.csv"):
+        assert (whole / name).read_bytes() == (pieces / name).read_bytes(), name
+    plain = train(tiny_config(steps=4), tmp_path / "plain", progress=False)
+    assert (plain / "cnn.safetensors").read_bytes() != (whole / "cnn.safetensors").read_bytes()
