@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb))
 JOBS ?= 2
 
-.PHONY: demo test learn help notebooks export readme assets results-toyscapes clean
+.PHONY: demo test learn help notebooks export readme assets results-toyscapes results-first-light clean
 
 demo: $(VENV)/.run  ## train both students on computed street scenes, print a table, write a picture
 	rm -rf runs/demo
@@ -40,11 +40,20 @@ assets: $(VENV)/.run  ## train the pair that notebooks 05 to 08 look at, again
 	rm -rf runs/toy_pair
 	$(BIN)/collab-seg train --preset toy --method alone --steps 600 --device cpu --out runs/toy_pair
 	$(BIN)/python tests/shrink_run.py runs/toy_pair nbs/assets/toy_pair
+	mkdir -p nbs/images && cp runs/toy_pair/pictures.png nbs/images/pictures.png
 
-results-toyscapes: $(VENV)/.run  ## the rows of results/toyscapes.csv, three seeds a method
+results-toyscapes: $(VENV)/.run  ## make results/toyscapes.csv again: both students alone, three seeds
+	rm -rf runs/toyscapes-s* results/toyscapes.csv
 	for seed in 0 1 2; do \
-	  $(BIN)/collab-seg train --preset toy --method alone --seed $$seed --out runs/toyscapes-alone-s$$seed && \
-	  $(BIN)/collab-seg eval runs/toyscapes-alone-s$$seed --append results/toyscapes.csv || exit 1; done
+	  $(BIN)/collab-seg train --preset toy --method alone --steps 600 --seed $$seed --out runs/toyscapes-s$$seed && \
+	  $(BIN)/collab-seg eval runs/toyscapes-s$$seed --append results/toyscapes.csv || exit 1; done
+
+results-first-light: $(VENV)/.run  ## make results/first_light.csv again: make results-first-light CAMVID=folder
+	rm -rf runs/first_light-* results/first_light.csv
+	for method in alone collab; do \
+	  $(BIN)/collab-seg train --data camvid --root $(CAMVID) --preset pocket --method $$method --seed 0 \
+	    --out runs/first_light-$$method && \
+	  $(BIN)/collab-seg eval runs/first_light-$$method --append results/first_light.csv || exit 1; done
 
 clean:  ## remove the environment and what was built
 	rm -rf $(VENV) build *.egg-info

@@ -29,22 +29,7 @@ def soft_kl(own, peer, temperature: float = 1.0):  # logits (B, K, h, w) twice -
     log_own, log_peer = ((z / temperature).log_softmax(1) for z in (own, peer.detach()))
     return temperature**2 * (log_peer.exp() * (log_peer - log_own)).sum(1)
 
-
-def class_balanced_mean(values, mask, label, num_classes: int):
-    "The mean over the masked pixels of each true class, then over the classes that have any."
-    index = torch.where(mask, label.long(), num_classes).flatten()  # one bin more, for what is not counted
-    zeros = values.new_zeros(num_classes + 1)
-    sums = zeros.index_add(0, index, torch.where(mask, values, 0.0).flatten())[:-1]
-    counts = zeros.index_add(0, index, torch.ones_like(values).flatten())[:-1]
-    return (sums / counts.clamp(min=1)).sum() / (counts > 0).sum().clamp(min=1)
-
 # %% ../nbs/07_bsd_pixel.ipynb #cell-014
-def soft_kl(own, peer, temperature: float = 1.0):  # logits (B, K, h, w) twice -> (B, h, w)
-    "T² KL(peer || own) of each pixel; no gradient reaches the peer."
-    log_own, log_peer = ((z / temperature).log_softmax(1) for z in (own, peer.detach()))
-    return temperature**2 * (log_peer.exp() * (log_peer - log_own)).sum(1)
-
-
 def class_balanced_mean(values, mask, label, num_classes: int):
     "The mean over the masked pixels of each true class, then over the classes that have any."
     index = torch.where(mask, label.long(), num_classes).flatten()  # one bin more, for what is not counted

@@ -84,11 +84,14 @@ class Train:
     progress: bool = True  # show a progress bar with the loss terms and the time left
 
     def run(self):
+        from collab_seg.data import get_source
         from collab_seg.train import save_pictures, train
+        from collab_seg.vit import run_config
 
         config, out = self.config, self.out
         if self.resume:
-            config, out = read_config(Path(self.resume) / "config.json"), self.resume
+            config, out = run_config(self.resume), self.resume
+        get_source(config.data.data).load(config.data.root, "val")  # a mistake here must not wait for the end
         out = out or f"runs/{config.data.data}-{config.distill.method}-s{config.optim.seed}"
         run = train(config, out, resume=bool(self.resume), progress=self.progress)
         (cnn, vit), scenes = report(run, "val", progress=self.progress)
@@ -104,7 +107,7 @@ class Eval:
     data: str | None = None  # data set; default: the one of the run
     root: str | None = None  # folder of the data set; default: the one of the run
     split: str = "val"  # which part of it; select nothing on test
-    json: str | None = None  # also write the scores to this JSON file
+    json: str | None = None  # write the scores to this JSON file, not to scores_DATA_SPLIT.json in the run
     append: str | None = None  # also append a row a student to this CSV file
     progress: bool = True  # show a progress bar
 
@@ -216,6 +219,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     try:
         parse(sys.argv[1:] if arguments is None else arguments).run()
+        sys.stdout.flush()
         return 0
     except UserError as error:
         print(f"collab-seg: {error}", file=sys.stderr)
@@ -223,8 +227,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("collab-seg: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `collab-seg ... | head`
-        sys.stderr.close()
+    except BrokenPipeError:  # `collab-seg ... | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         if type(error).__name__ != "Stopped":  # imported only where training was

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .core import StudentOutput, UserError, derive_seed
+from .core import StudentOutput, UserError
 
 # %% ../nbs/03_cnn.ipynb #cell-006
 class Student(nn.Module):
@@ -51,7 +51,7 @@ class Student(nn.Module):
 
 
 def upsample(x, size):
-    "Bilinear interpolation to (H, W) in float32: the only way maps change their size in this kit."
+    "Bilinear interpolation of a feature map, logits or probabilities to (H, W)."
     if x.shape[-2:] == tuple(size):
         return x
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)

@@ -194,9 +194,10 @@ def check_config(config: Config) -> Config:
     for name in ("decoder_width", "head_width"):
         value = getattr(students, name)
         _need(value >= 8, name, value, "a number of channels from 8")
-    for name in ("hfd_weight", "region_weight", "pixel_weight", "margin"):
-        value = getattr(distill, name)
-        _need(0 <= value < float("inf"), name, value, "0 or more")
+    for part, names in ((distill, [name for name in vars(distill) if name.endswith("_weight")] + ["margin"]),
+                        (data, ["workers"]), (optim, ["weight_decay"])):
+        for name in names:
+            _need(0 <= getattr(part, name) < float("inf"), name, getattr(part, name), "0 or more")
     _need(distill.region_size >= 1, "region_size", distill.region_size, "1 or more")
     _need(distill.temperature > 0, "temperature", distill.temperature, "more than 0")
     for name in ("steps", "batch_size"):

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch.utils.data import Sampler
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -66,8 +66,7 @@ def _png(array) -> bytes:
 
 
 @lru_cache(maxsize=4)  # drawing 400 scenes takes some seconds, and nobody can change a Dataset
-def load_toyscapes(root, split: str):
-    "A ToyScapes split of 240x180 scenes as a datasets.Dataset; `root` is not used."
+def _draw_toyscapes(split: str):
     from datasets import Dataset, Features
     from datasets import Image as ImageColumn
 
@@ -76,6 +75,11 @@ def load_toyscapes(root, split: str):
     scenes = [toyscapes.render(index, seed) for index in range(splits[split])]
     rows = {"image": [{"bytes": _png(image)} for image, _ in scenes], "label": [{"bytes": _png(label)} for _, label in scenes]}
     return Dataset.from_dict(rows, features=Features(image=ImageColumn(), label=ImageColumn()))
+
+
+def load_toyscapes(root, split: str):
+    "A ToyScapes split of 240x180 scenes as a datasets.Dataset; `root` is not used."
+    return _draw_toyscapes(split)
 
 
 register(Source(
@@ -150,7 +154,7 @@ def _open(cell, what: str) -> Image.Image:
     except FileNotFoundError:
         raise UserError(f"{name} is missing; needed: a {what} file") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{name} cannot be read as a {what} ({str(error)[:80]}); copy it again") from None
+        raise UserError(f"{name} cannot be read as an image ({type(error).__name__}); copy it again") from None
 
 
 def read_label(source: Source, cell) -> np.ndarray:
@@ -188,7 +192,8 @@ def undecoded(dataset):
 # %% ../nbs/01_data.ipynb #cell-023
 def read_image(path) -> np.ndarray:
     "An image file as (H, W, 3) uint8; UserError names a file that is missing or broken."
-    return np.array(_open({"path": str(path), "bytes": None}, "image").convert("RGB"))
+    image = _open({"path": str(path), "bytes": None}, "image")
+    return np.array(ImageOps.exif_transpose(image).convert("RGB"))  # phones store which side is up
 
 # %% ../nbs/01_data.ipynb #cell-025
 class Problem(NamedTuple):
@@ -230,9 +235,13 @@ def check_report(source: Source, root, splits=None, most: int = 10) -> tuple[str
     if root is None or not Path(root).is_dir():
         raise UserError(f"root is {root}; needed: the folder of {source.name} (see data/README.md)")
     lines, problems = [], []
+    if not any((Path(root) / split).is_dir() for split in source.splits):
+        raise UserError(f"{root} has none of the folders {', '.join(source.splits)}; needed: the folder of {source.name}")
     for split in splits or source.splits:
-        if not splits and not (Path(root) / split).is_dir():
-            lines.append(f"{split}: not there (optional: {source.splits[split]} images)")
+        if not (Path(root) / split).is_dir():
+            lines.append(f"{split}: not there; expected: {source.splits[split]} images")
+            if splits or split != "test":  # many copies come without the test split
+                problems.append(Problem("missing split", split))
             continue
         found = check_split(source, root, split)
         problems += found

@@ -68,6 +68,8 @@ def on_one_grid(cnn: StudentOutput, vit: StudentOutput) -> tuple[StudentOutput, 
 class DistillationLoss(nn.Module):
     "The form of every loss between two students: checked, in full precision, one scalar a direction."
 
+    selective = True  # do its masks choose a direction? Then the share that flows each way is worth a log
+
     def forward(self, cnn: StudentOutput, vit: StudentOutput, target) -> Directed:  # target (B, H, W)
         check_pair(cnn, vit, target)
         with torch.autocast(target.device.type, enabled=False):
@@ -182,6 +184,8 @@ HFD_DISTANCES = {"cosine": cosine_distance, "mse": mse_distance, "channel": chan
 # %% ../nbs/05_hfd.ipynb #cell-025
 class HFD(DistillationLoss):
     "Heterogeneous feature distillation: each student's low map, translated, mimics its peer's."
+
+    selective = False  # both students learn everywhere
 
     def __init__(self, cnn_channels: int, vit_channels: int, distance: str = "cosine"):
         super().__init__()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MIT_SHAPES', 'to_tokens', 'to_map', 'OverlapPatchEmbed', 'EfficientSelfAttention', 'MixFFN', 'Block', 'MiTShape',
            'Stage', 'MiT', 'AllMLPDecoder', 'PyramidEncoder', 'vit_student', 'segformer_names', 'load_segformer',
-           'build_students', 'load_students']
+           'build_students', 'run_config', 'load_students']
 
 # %% ../nbs/04_vit.ipynb #cell-003
 import math
@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from timm.layers import DropPath
 from torch import nn
 
-from .cnn import Student, cnn_student, influence, load_exactly, read_weights, upsample
+from .cnn import Student, cnn_student, load_exactly, read_weights, upsample
 from .core import Config, StudentConfig, UserError, config_from_json, derive_seed, one_of
 
 # %% ../nbs/04_vit.ipynb #cell-006
@@ -188,9 +188,9 @@ class AllMLPDecoder(nn.Module):
 class PyramidEncoder(nn.Module):
     "A timm pyramid ViT, such as pvt_v2_b0, as an encoder of four maps."
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, drop_path: float = 0.0):
         super().__init__()
-        self.body = timm.create_model(name, features_only=True)
+        self.body = timm.create_model(name, features_only=True, drop_path_rate=drop_path)
         self.channels = self.body.feature_info.channels()
 
     def forward(self, images):
@@ -207,13 +207,13 @@ def vit_student(
     if name in MIT_SHAPES:
         encoder = MiT(MIT_SHAPES[name], drop_path)
     elif name in (known := timm.list_models("pvt_v2_*")):
-        encoder = PyramidEncoder(name)
+        encoder = PyramidEncoder(name, drop_path)
     else:
         one_of("vit", name, [*MIT_SHAPES, *known])
     return Student(encoder, AllMLPDecoder(encoder.channels, width), encoder.channels[0], width, num_classes)
 
 # %% ../nbs/04_vit.ipynb #cell-026
-_RENAMES = [  # (their name, ours), tried in order; {i} counts stages from 0 in ours
+_RENAMES = [  # (their name, ours), tried in order
     (r"^(?:module\.)?(?:backbone\.|segformer\.)?", ""),
     # Hugging Face, older form, to its newer form
     (r"^encoder\.patch_embeddings\.(\d)\.", r"stages.\1.patch_embeddings."),
@@ -270,7 +270,7 @@ def load_segformer(student: Student, path) -> str:
         raise UserError(f"{path} holds no MiT weights (first names: {list(weights)[:2]}); needed: a MiT or "
                         "SegFormer file")
     encoder = {key.removeprefix("encoder."): tensor for key, tensor in weights.items()}
-    load_exactly(student.encoder, encoder, str(path), unused=("head.",))  # the classifier of ImageNet
+    load_exactly(student.encoder, encoder, str(path), unused=("head.", "classifier."))  # of ImageNet
     return "encoder"
 
 # %% ../nbs/04_vit.ipynb #cell-036
@@ -284,17 +284,24 @@ def build_students(config: StudentConfig, num_classes: int, seed: int) -> tuple[
     if config.cnn_weights:
         load_exactly(cnn.encoder.body, read_weights(config.cnn_weights), config.cnn_weights,
                      unused=("classifier.", "fc.", "conv_head.", "bn2.", "head."))
-    if config.vit_weights:
+    if config.vit_weights and config.vit in MIT_SHAPES:
         load_segformer(vit, config.vit_weights)
+    elif config.vit_weights:
+        load_exactly(vit.encoder.body, read_weights(config.vit_weights), config.vit_weights, unused=("head.",))
     return cnn, vit
 
 # %% ../nbs/04_vit.ipynb #cell-037
+def run_config(run) -> Config:
+    "The settings of a run; UserError if the folder is none."
+    path = Path(run) / "config.json"
+    if not path.is_file():
+        raise UserError(f"{run} is no run: it has no config.json; needed: a folder that `collab-seg train` wrote")
+    return config_from_json(path.read_text(), str(path))
+
+
 def load_students(run, classes: int) -> tuple[Student, Student, Config]:
     "The two trained students of a run directory, ready to predict, and the run's settings."
-    run = Path(run)
-    if not (run / "config.json").is_file():
-        raise UserError(f"{run} is no run: it has no config.json; needed: a folder that `collab-seg train` wrote")
-    config = config_from_json((run / "config.json").read_text(), str(run / "config.json"))
+    run, config = Path(run), run_config(run)
     fresh = StudentConfig(**{**vars(config.students), "cnn_weights": None, "vit_weights": None})
     students = build_students(fresh, classes, seed=0)
     for name, student in zip(("cnn", "vit"), students):

@@ -1,7 +1,6 @@
 """The command line in processes of its own: mistakes, Ctrl-C, resume."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -20,13 +19,12 @@ def call(*arguments, cwd=None):
     return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=cwd)
 
 
-def folder_with(tmp_path, label, image=None):
-    """A CamVid-like folder with one training pair."""
-    for name in ("train", "trainannot"):
-        (tmp_path / name).mkdir()
-    pixels = np.zeros((36, 48, 3), np.uint8) if image is None else image
-    Image.fromarray(pixels).save(tmp_path / "train" / "a.png")
-    Image.fromarray(label).save(tmp_path / "trainannot" / "a.png")
+def folder_with(tmp_path, label):
+    """A CamVid-like folder with one training and one validation pair."""
+    for split, its_label in (("train", label), ("val", ZEROS)):
+        for name, pixels in ((split, np.zeros((36, 48, 3), np.uint8)), (f"{split}annot", its_label)):
+            (tmp_path / name).mkdir()
+            Image.fromarray(pixels).save(tmp_path / name / "a.png")
     return tmp_path
 
 
@@ -44,7 +42,9 @@ MISTAKES = {
     "unknown CNN": (["train", *TINY, "--cnn", "resnet"], "resnet"),
     "unknown ViT": (["train", *TINY, "--vit", "mit_b9"], "mit_b0"),
     "no root": (["train", "--preset", "pocket"], "--root"),
-    "root is not there": (["train", "--preset", "pocket", "--root", "nowhere"], "nowhere/train"),
+    "fp16 on a CPU": (["train", *TINY, "--precision", "fp16"], "needs a GPU"),
+    "not a data folder": (["data", "check", "camvid", "--root", "."], "none of the folders"),
+    "root is not there": (["train", "--preset", "pocket", "--root", "nowhere"], "nowhere/val"),
     "zero steps": (["train", *TINY, "--steps", "0"], "steps is 0"),
     "weights are not there": (["train", *TINY, "--cnn-weights", "w.pth"], "w.pth"),
     "no run": (["eval", "nowhere"], "no config.json"),
@@ -68,6 +68,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(name, tmp_path):
     (lambda f: (f / "train" / "a.png").unlink(), "a.png has no partner"),
     (lambda f: (f / "trainannot" / "a.png").write_bytes(b"\x89PNG"), "a.png cannot be read"),
     (lambda f: shutil.rmtree(f / "trainannot"), "trainannot"),
+    (lambda f: shutil.rmtree(f / "val"), "val"),
     (lambda f: Image.fromarray(ZEROS + 17).save(f / "trainannot" / "a.png"), "holds label 17"),
     (lambda f: Image.fromarray(ZEROS[:20]).save(f / "trainannot" / "a.png"), "same size"),
     (lambda f: Image.fromarray(np.zeros((36, 48, 3), np.uint8)).save(f / "trainannot" / "a.png"), "mode RGB"),
@@ -83,9 +84,10 @@ def test_bad_data_is_named_in_one_line(spoil, needed, tmp_path):
 def test_data_check_names_all_problems_in_one_pass(tmp_path):
     root = folder_with(tmp_path, ZEROS + 17)
     Image.fromarray(np.zeros((36, 48, 3), np.uint8)).save(root / "train" / "b.png")
+    shutil.rmtree(root / "val")
     done = call("data", "check", "camvid", "--root", root)
     assert done.returncode == 2
-    for needed in ("no partner: 1", "label out of range: 1", "count: 1", "val: not there"):
+    for needed in ("no partner: 1", "label out of range: 1", "count: 1", "val: not there", "missing split: 1"):
         assert needed in done.stdout, done.stdout
 
 
@@ -109,20 +111,20 @@ def test_eval_and_predict(tiny_run, tmp_path):
     done = call("predict", tiny_run, tmp_path / "wide.png", tmp_path / "other" / "wide.jpg", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert len(names) == 12 and Image.open(tmp_path / "out" / "wide_png_cnn.png").size == (131, 70)
+    assert len(names) == 12 and Image.open(tmp_path / "out" / "000_wide_cnn.png").size == (131, 70)
     done = call("predict", tiny_run, tmp_path / "r.csv")
-    assert done.returncode == 2 and "r.csv cannot be read as a image" in done.stderr.replace("an image", "a image")
+    assert done.returncode == 2 and "r.csv cannot be read as an image" in done.stderr
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_goes_on_to_the_same_end(number, code, tmp_path):
-    arguments = [*TINY, "--steps", "60", "--seed", "3"]
+    arguments = [*TINY, "--steps", "150", "--seed", "3"]
     run, whole = tmp_path / "run", tmp_path / "whole"
     process = subprocess.Popen([*COMMAND, "train", *arguments, "--out", str(run)], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 300
     while not (run / "environment.json").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(1.0)
+    time.sleep(0.5)
     process.send_signal(number)
     _, said = process.communicate(timeout=300)
     assert process.returncode == code and "go on with: collab-seg train --resume" in said, said

@@ -23,7 +23,7 @@ def exported(tmp_path_factory):
     (copy / "collab_seg").mkdir()
     for name in BY_HAND:
         (copy / "collab_seg" / name).write_bytes((ROOT / "collab_seg" / name).read_bytes())
-    command = [sys.executable, "-c", "from nbdev.export import nb_export\nfrom nbdev.doclinks import nbdev_export\nnbdev_export()"]
+    command = [sys.executable, "-c", "from nbdev.doclinks import nbdev_export\nnbdev_export()"]
     subprocess.run(command, cwd=copy, check=True, capture_output=True, text=True)
     return copy / "collab_seg"
 
