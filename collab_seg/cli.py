@@ -190,15 +190,17 @@ def commands(config: Config):
 
 def one_line(box: str) -> str:
     "The message of a framed error as one line: what was wrong, and what was perhaps meant."
-    lines = [line.strip(" │") for line in box.splitlines() if line.startswith("│")]
+    drawn = "│" in box  # else the terminal knows no such letters, and the title is a part of its own
+    lines = [line.strip(" │") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
     parts: list[list[str]] = [[]]
     for line in lines:
-        if set(line) <= {"─"}:
+        if set(line) <= {"─", "-"}:
             parts.append([])
         else:
             parts[-1].append(line)
-    said = [" ".join(part) for part in parts if part and not part[0].startswith(("For full", "Argument helptext"))]
-    return re.sub(r"\s+", " ", "; ".join(said)) or box.strip()
+    parts = [part for part in (parts if drawn else parts[1:]) if part]
+    said = [" ".join(part) for part in parts if not part[0].startswith(("For full", "Argument"))]
+    return re.sub(r"\s+", " ", "; ".join(said)) or " ".join(box.split())
 
 # %% ../nbs/14_cli.ipynb #cell-014
 def parse(arguments: list[str]):
