@@ -150,15 +150,15 @@ def make_optimizer(pair: Pair, config: OptimConfig):
     ], lr=config.lr, fused=True)  # one kernel a step in place of ten small ones a tensor
 
 
-ADVICE = "nothing of this step was kept; start a new run with a lower --lr or with --precision no"
-
-
 def make_ema(pair: Pair, decay: float):
     "A running mean of both students' weights, or None if the decay is 0."
     if not decay:
         return None
     average = get_ema_multi_avg_fn(decay)
     return AveragedModel(nn.ModuleList([pair.cnn, pair.vit]), multi_avg_fn=average, use_buffers=True)
+
+# %% ../nbs/08_train.ipynb #cell-018
+ADVICE = "nothing of this step was kept; start a new run with a lower --lr or with --precision no"
 
 
 def train_step(pair, optimizer, accelerator, images, target, config: Config, step: int) -> dict:
@@ -186,7 +186,7 @@ def train_step(pair, optimizer, accelerator, images, target, config: Config, ste
     optimizer.step()
     return row
 
-# %% ../nbs/08_train.ipynb #cell-020
+# %% ../nbs/08_train.ipynb #cell-021
 PACKAGES = ("torch", "torchvision", "timm", "accelerate", "datasets", "numpy")
 
 
@@ -213,7 +213,7 @@ def environment(device="cpu") -> dict:
             "threads": torch.get_num_threads(), "device": str(device),
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None}
 
-# %% ../nbs/08_train.ipynb #cell-023
+# %% ../nbs/08_train.ipynb #cell-024
 class CSVLog:
     "Rows appended to a CSV file; `flush` writes them, `start` drops rows of steps that will be done again."
 
@@ -247,7 +247,7 @@ class CSVLog:
             with open(self.path, "a", newline="") as file:
                 file.write(text.getvalue())
 
-# %% ../nbs/08_train.ipynb #cell-026
+# %% ../nbs/08_train.ipynb #cell-027
 def _flat_state(pair, optimizer, ema=None) -> dict:
     tensors = {f"pair.{key}": value for key, value in pair.state_dict().items()}
     if ema is not None:
@@ -290,7 +290,7 @@ def load_state(run: Path, pair, optimizer, ema=None) -> tuple[int, float]:
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
     return state["step"], state["seconds"]
 
-# %% ../nbs/08_train.ipynb #cell-029
+# %% ../nbs/08_train.ipynb #cell-030
 class Stopped(Exception):
     "The run was asked to stop; it did, with a checkpoint. `signal` says by which signal."
 
@@ -319,7 +319,7 @@ def stop_requests():
         for number, handler in before.items():
             signal.signal(number, handler)
 
-# %% ../nbs/08_train.ipynb #cell-032
+# %% ../nbs/08_train.ipynb #cell-033
 def open_run(out, resume: bool) -> Path:
     "The folder of a run; UserError if it cannot be used. Nothing is written yet."
     run = Path(out)
@@ -352,7 +352,7 @@ def make_batches(config: Config, source: Source, start: int):
     return DataLoader(Augmented(scenes, data, optim.seed), optim.batch_size, sampler=sampler,
                       num_workers=data.workers, pin_memory=torch.cuda.is_available())
 
-# %% ../nbs/08_train.ipynb #cell-033
+# %% ../nbs/08_train.ipynb #cell-034
 def train(config: Config, out, resume: bool = False, progress: bool = True, save_every: int = 200) -> Path:
     "Train both students together; returns the run directory. Raises Stopped after Ctrl-C, with all work kept."
     run, optim = open_run(out, resume), check_config(config).optim
@@ -386,7 +386,7 @@ def save_students(run: Path, cnn: Student, vit: Student) -> None:
         tensors = {key: value.detach().cpu().contiguous() for key, value in student.state_dict().items()}
         write_atomic(run / f"{name}.safetensors", save(tensors))
 
-# %% ../nbs/08_train.ipynb #cell-034
+# %% ../nbs/08_train.ipynb #cell-035
 def _loop(run, config, accelerator, pair, optimizer, batches, ema, start, seconds, bar, requests, save_every):
     "All steps from `start` on; returns the seconds that training took so far."
     log, speed = CSVLog(run / "metrics.csv", start), CSVLog(run / "speed.csv", start)
@@ -414,7 +414,7 @@ def _loop(run, config, accelerator, pair, optimizer, batches, ema, start, second
                           f"collab-seg train --resume {run}", requests[0])
     return time.perf_counter() - began
 
-# %% ../nbs/08_train.ipynb #cell-038
+# %% ../nbs/08_train.ipynb #cell-039
 WAYS = ("cnn", "vit", "average")  # the two students, and the mean of their probabilities
 
 
@@ -437,7 +437,7 @@ def probabilities(cnn: Student, vit: Student, images, size) -> dict:
     each = {"cnn": cnn.probabilities(images, size), "vit": vit.probabilities(images, size)}
     return each | {"average": (each["cnn"] + each["vit"]) / 2}
 
-# %% ../nbs/08_train.ipynb #cell-039
+# %% ../nbs/08_train.ipynb #cell-040
 def score_table(scores: dict[str, Score], source: Source, students=()) -> pd.DataFrame:
     "IoU of each class, mIoU and pixel accuracy in per cent, and parameters in millions; a column a student."
     columns = {way: [*(100 * s.iou).tolist(), 100 * s.miou, 100 * s.accuracy] for way, s in scores.items()}
@@ -466,7 +466,7 @@ def score_run(run, split: str = "val", data=None, root=None, progress: bool = Fa
     scenes = Scenes(source, split, root or config.data.root, config.data.size, cache=False, keep_label_size=True)
     return evaluate(cnn, vit, scenes, progress), source, (cnn, vit), scenes
 
-# %% ../nbs/08_train.ipynb #cell-042
+# %% ../nbs/08_train.ipynb #cell-043
 def _percent(share: float):
     "A share as per cent; None, an empty cell, for what is NaN because it is nowhere."
     return None if math.isnan(share) else round(100 * share, 2)
@@ -504,7 +504,7 @@ def append_rows(path, rows: list[dict]) -> None:
     writer.writerows(rows)
     write_atomic(path, before + text.getvalue()[len(header) if before else 0:])
 
-# %% ../nbs/08_train.ipynb #cell-045
+# %% ../nbs/08_train.ipynb #cell-046
 @torch.no_grad()
 def picture_row(cnn: Student, vit: Student, scenes: Scenes, index: int, region_size: int = 4) -> list:
     "Image, truth, both predictions, and who teaches whom by region and by pixel, at the size that was read."
@@ -538,7 +538,7 @@ def save_pictures(path, cnn: Student, vit: Student, scenes: Scenes, count: int =
     figure.text(0.5, -0.02, "blue: the CNN teaches   orange: the ViT teaches   grey: nobody   black: void", ha="center")
     return save_figure(path, figure)
 
-# %% ../nbs/08_train.ipynb #cell-051
+# %% ../nbs/08_train.ipynb #cell-052
 def predict_image(cnn: Student, vit: Student, image, short_side: int) -> dict:  # (3, H, W) uint8
     "Label maps (H, W) uint8 of both students and of their average, at the image's own size."
     size = image.shape[-2:]
