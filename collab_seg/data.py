@@ -302,13 +302,13 @@ class Scenes(torch.utils.data.Dataset):
         return image, label
 
 # %% ../nbs/01_data.ipynb #cell-035
-def legend(axis, source: Source) -> None:
-    "Name the colours of a source below a picture."
+def legend(figure, source: Source) -> None:
+    "Name the colours of a source below the pictures of a figure."
     from matplotlib.patches import Patch
 
     patches = [Patch(color=np.array(colour) / 255, label=name) for name, colour in zip(source.classes, source.palette)]
-    axis.legend(handles=[*patches, Patch(color="black", label="void")], ncols=6, loc="upper center",
-                bbox_to_anchor=(0.5, -0.01), frameon=False, fontsize=8)
+    figure.legend(handles=[*patches, Patch(color="black", label="void")], ncols=6,
+                  loc="outside lower center", frameon=False, fontsize=8)
 
 
 def save_overview(path, name: str, split: str = "train", root=None, count: int = 4) -> Path:
@@ -319,7 +319,7 @@ def save_overview(path, name: str, split: str = "train", root=None, count: int =
     pictures = [image.permute(1, 2, 0).numpy() for image, _ in chosen]
     labels = [colorize(label, source.palette) for _, label in chosen]
     figure = show_grid([pictures, labels], row_titles=["image", "label"])
-    legend(figure.axes[len(chosen) + len(chosen) // 2], source)
+    legend(figure, source)
     return save_figure(path, figure)
 
 # %% ../nbs/01_data.ipynb #cell-038

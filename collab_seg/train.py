@@ -129,7 +129,7 @@ def learning_rate(step: int, config: OptimConfig) -> float:
 
 # %% ../nbs/08_train.ipynb #cell-017
 def make_accelerator(optim: OptimConfig):
-    "The device, precision and processes of a run; a notebook may train twice with different ones."
+    "The device and precision of a run; a notebook may train twice with different ones."
     from accelerate import Accelerator, DataLoaderConfiguration
     from accelerate.state import AcceleratorState
 
@@ -137,8 +137,11 @@ def make_accelerator(optim: OptimConfig):
     if optim.precision == "fp16" and not on_gpu:
         raise UserError("precision is fp16, which needs a GPU; needed: no or bf16 on a CPU")
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
-    return Accelerator(mixed_precision=optim.precision, cpu=optim.device == "cpu",
-                       dataloader_config=DataLoaderConfiguration(split_batches=True))
+    accelerator = Accelerator(mixed_precision=optim.precision, cpu=optim.device == "cpu",
+                              dataloader_config=DataLoaderConfiguration(split_batches=True))
+    if accelerator.num_processes > 1:  # masked means would be per process, and all would write one log
+        raise UserError(f"started with {accelerator.num_processes} processes; needed: 1 for now")
+    return accelerator
 
 
 def make_optimizer(pair: Pair, config: OptimConfig):
