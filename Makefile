@@ -30,7 +30,8 @@ export: $(VENV)/.dev  ## write collab_seg/*.py from the notebooks
 	$(BIN)/nbdev_export
 
 notebooks: export  ## run all notebooks top to bottom and keep their outputs
-	OMP_NUM_THREADS=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
+	OMP_NUM_THREADS=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
+	  --CoalesceStreamsPreprocessor.enabled=True $(NOTEBOOKS)
 	$(BIN)/nbdev_clean
 	$(MAKE) readme
 

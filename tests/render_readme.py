@@ -4,6 +4,7 @@ import re
 import sys
 from pathlib import Path
 
+import nbformat
 from nbconvert import MarkdownExporter
 from traitlets.config import Config
 
@@ -11,11 +12,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def render() -> str:
-    """The notebook as markdown: cells marked `#| hide` left out, links seen from the top folder."""
+    """The notebook as markdown: of cells tagged `hide-input` only what they print; links from the top folder."""
     config = Config()
-    config.RegexRemovePreprocessor.patterns = [r"^#\| hide"]
-    config.MarkdownExporter.preprocessors = ["nbconvert.preprocessors.RegexRemovePreprocessor"]
-    text, resources = MarkdownExporter(config=config).from_filename(str(ROOT / "nbs" / "index.ipynb"))
+    config.TagRemovePreprocessor.enabled = True
+    config.TagRemovePreprocessor.remove_input_tags = {"hide-input"}
+    config.CoalesceStreamsPreprocessor.enabled = True
+    notebook = nbformat.read(ROOT / "nbs" / "index.ipynb", as_version=4)
+    notebook.metadata["language_info"] = {"name": "python"}  # nbdev_clean removes it
+    text, resources = MarkdownExporter(config=config).from_notebook_node(notebook)
     if resources.get("outputs"):
         raise SystemExit("index.ipynb has picture outputs; link a file of results/ or nbs/images/ instead")
     text = re.sub(r"\]\(\.\./", "](", text)
