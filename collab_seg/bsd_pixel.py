@@ -11,13 +11,13 @@ import torch
 from .bsd_region import directions, pixel_errors
 from .core import IGNORE_INDEX, Directed, UserError, one_of
 from .data import resize_label
-from .hfd import DistillationLoss, masked_mean
+from .hfd import DistillationLoss, masked_mean, of_all, processes
 
 # %% ../nbs/07_bsd_pixel.ipynb #cell-008
-def pixel_directions(cnn_logits, vit_logits, label, margin: float = 0.0, peer_correct: bool = False) -> dict:
+def pixel_directions(cnn_logits, vit_logits, label, margin: float = 0.0, peer_correct: bool = False,
+                     errors=pixel_errors) -> dict:
     "Direction masks (B, h, w): the student with the lower error at a pixel teaches it."
-    errors = [pixel_errors(z, label) for z in (cnn_logits, vit_logits)]
-    maps = directions(*errors, label != IGNORE_INDEX, margin)
+    maps = directions(errors(cnn_logits, label), errors(vit_logits, label), label != IGNORE_INDEX, margin)
     if peer_correct:
         maps["to_cnn"] = maps["to_cnn"] & (vit_logits.argmax(1) == label)
         maps["to_vit"] = maps["to_vit"] & (cnn_logits.argmax(1) == label)
@@ -36,7 +36,8 @@ def class_balanced_mean(values, mask, label, num_classes: int):
     zeros = values.new_zeros(num_classes + 1)
     sums = zeros.index_add(0, index, torch.where(mask, values, 0.0).flatten())[:-1]
     counts = zeros.index_add(0, index, torch.ones_like(values).flatten())[:-1]
-    return (sums / counts.clamp(min=1)).sum() / (counts > 0).sum().clamp(min=1)
+    counts = of_all(counts)
+    return processes() * (sums / counts.clamp(min=1)).sum() / (counts > 0).sum().clamp(min=1)
 
 # %% ../nbs/07_bsd_pixel.ipynb #cell-017
 class PixelBSD(DistillationLoss):
@@ -55,9 +56,13 @@ class PixelBSD(DistillationLoss):
         self.temperature, self.margin, self.peer_correct = temperature, margin, peer_correct
         self.balance = one_of("balance", balance, ("pixel", "class"))
 
+    def maps(self, cnn, vit, label) -> dict:
+        "Who learns at which pixel; a control replaces this."
+        return pixel_directions(cnn.logits, vit.logits, label, self.margin, self.peer_correct)
+
     def directed(self, cnn, vit, target):
         label = resize_label(target, cnn.logits.shape[-2:])
-        maps = pixel_directions(cnn.logits, vit.logits, label, self.margin, self.peer_correct)
+        maps = self.maps(cnn, vit, label)
         to_cnn = self._mean(soft_kl(cnn.logits, vit.logits, self.temperature), maps["to_cnn"], label, cnn)
         to_vit = self._mean(soft_kl(vit.logits, cnn.logits, self.temperature), maps["to_vit"], label, vit)
         return Directed(to_cnn, to_vit, maps)

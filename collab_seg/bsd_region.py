@@ -40,10 +40,10 @@ def region_mean(x, valid, size: int):  # (B, C, h, w), (B, h, w) bool
     return region_sum(torch.where(valid[:, None], x, 0.0), size) / count.clamp(min=1), count[:, 0] > 0
 
 
-def region_directions(cnn_logits, vit_logits, label, size: int) -> dict:
+def region_directions(cnn_logits, vit_logits, label, size: int, errors=pixel_errors) -> dict:
     "Direction masks (B, rows, columns): the student with the lower mean error in a region teaches it."
     valid = label != IGNORE_INDEX
-    errors = torch.stack([pixel_errors(z, label) for z in (cnn_logits, vit_logits)], dim=1)
+    errors = torch.stack([errors(z, label) for z in (cnn_logits, vit_logits)], dim=1)
     means, has = region_mean(errors, valid, size)
     return directions(means[:, 0], means[:, 1], has)
 
@@ -108,9 +108,13 @@ class RegionBSD(DistillationLoss):
         self.from_cnn = nn.Conv2d(cnn_channels, vit_channels, 1) if projected else nn.Identity()
         self.from_vit = nn.Conv2d(vit_channels, cnn_channels, 1) if projected else nn.Identity()
 
+    def maps(self, cnn, vit, label) -> dict:
+        "Who learns in which region; a control replaces this."
+        return region_directions(cnn.logits, vit.logits, label, self.size)
+
     def directed(self, cnn, vit, target):
         label = resize_label(target, cnn.logits.shape[-2:])
-        maps, known = region_directions(cnn.logits, vit.logits, label, self.size), label != IGNORE_INDEX
+        maps, known = self.maps(cnn, vit, label), label != IGNORE_INDEX
         to_cnn = self.distance(self.from_cnn(cnn.high), vit.high.detach(), known, self.size)
         to_vit = self.distance(self.from_vit(vit.high), cnn.high.detach(), known, self.size)
         return Directed(masked_mean(to_cnn, maps["to_cnn"]), masked_mean(to_vit, maps["to_vit"]), maps)

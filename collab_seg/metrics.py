@@ -60,7 +60,14 @@ class Confusion:
         counts = confusion_matrix(prediction, target, self.num_classes, self.ignore_index)
         self.matrix = counts if self.matrix is None else self.matrix + counts
 
+    def gather(self, device="cpu"):
+        "Where several processes share a split: add up what they counted, in each of them."
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            empty = torch.zeros(self.num_classes, self.num_classes, dtype=torch.int64)
+            self.matrix = (empty if self.matrix is None else self.matrix).to(device)
+            torch.distributed.all_reduce(self.matrix)
+
     def score(self) -> Score:
         "The score of all that was added."
         empty = torch.zeros(self.num_classes, self.num_classes, dtype=torch.int64)
-        return score(empty if self.matrix is None else self.matrix)
+        return score(empty if self.matrix is None else self.matrix.cpu())

@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import tiny_config
 
+import collab_seg.peers  # noqa: F401  (its methods are tested here as well)
 from collab_seg.core import PRESETS, UserError, config_from_json, config_to_json
 from collab_seg.data import get_source
 from collab_seg.train import METHODS, Pair, evaluate, make_batches, method_losses, train
@@ -49,7 +50,7 @@ def test_at_the_first_step_alone_and_collab_have_the_same_task_loss(tiny_run, tm
     alone = train(tiny_config("alone"), tmp_path / "alone", progress=False)
     first = [next(csv.DictReader(open(run / "metrics.csv"))) for run in (tiny_run, alone)]
     assert all(first[0][name] == first[1][name] for name in ("ce_cnn", "ce_vit", "lr"))
-    assert set(first[1]) == {"step", "lr", "total", "ce_cnn", "ce_vit"}
+    assert set(first[1]) == {"step", "lr", "skipped", "total", "ce_cnn", "ce_vit", "cka_low"}
 
 
 def test_every_parameter_of_every_method_gets_a_gradient_even_from_a_void_batch():
