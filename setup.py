@@ -9,7 +9,7 @@ here = Path(__file__).parent
 parser = ConfigParser(delimiters=["="])
 parser.read(here / "settings.ini", encoding="utf-8")
 settings = parser["DEFAULT"]
-extras = {name: settings[f"{name}_requirements"].split() for name in ("learn", "dev")}
+extras = {name: settings[f"{name}_requirements"].split() for name in ("learn", "cluster", "dev")}
 
 setup(
     name=settings["lib_name"],
