@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb))
 JOBS ?= 2
 
-.PHONY: demo test learn help notebooks export readme assets results-toyscapes results-first-light clean
+.PHONY: demo test learn help notebooks export readme assets results-toyscapes results-camvid clean
 
 demo: $(VENV)/.run  ## train both students on computed street scenes, print a table, write a picture
 	rm -rf runs/demo
@@ -50,12 +50,10 @@ results-toyscapes: $(VENV)/.run  ## make results/toyscapes.csv again: both stude
 	  $(BIN)/collab-seg train --preset toy --method alone --steps 600 --seed $$seed --out runs/toyscapes-s$$seed && \
 	  $(BIN)/collab-seg eval runs/toyscapes-s$$seed --append results/toyscapes.csv || exit 1; done
 
-results-first-light: $(VENV)/.run  ## make results/first_light.csv again: make results-first-light CAMVID=folder
-	rm -rf runs/first_light-* results/first_light.csv
-	for method in alone collab; do \
-	  $(BIN)/collab-seg train --data camvid --root $(CAMVID) --preset pocket --method $$method --seed 0 \
-	    --out runs/first_light-$$method && \
-	  $(BIN)/collab-seg eval runs/first_light-$$method --append results/first_light.csv || exit 1; done
+results-camvid: $(VENV)/.run  ## go on with results/camvid_pocket.csv: make results-camvid CAMVID=folder
+	mkdir -p runs/camvid_pocket && cp -n results/camvid_pocket*.csv runs/camvid_pocket/ || true
+	OMP_NUM_THREADS=1 $(BIN)/collab-seg study nbs/studies/camvid_pocket.toml --root $(CAMVID) --out runs/camvid_pocket --jobs $(JOBS)
+	cp runs/camvid_pocket/camvid_pocket*.csv results/
 
 clean:  ## remove the environment and what was built
 	rm -rf $(VENV) build *.egg-info
