@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ABOUT', 'DataList', 'DataShow', 'DataCheck', 'Train', 'Eval', 'Predict', 'Study', 'job_options', 'Reproduce',
-           'Methods', 'Report', 'read_config', 'report', 'is_main', 'start_processes', 'run_processes', 'Died',
+           'Methods', 'Report', 'read_config', 'report', 'is_main', 'start_processes', 'Died', 'run_processes',
            'value_of', 'starting_config', 'commands', 'one_line', 'parse', 'main']
 
 # %% ../nbs/14_cli.ipynb #cell-004
@@ -285,6 +285,10 @@ def start_processes(count: int, arguments: list[str]) -> list:
     return [subprocess.Popen([sys.executable, "-m", "collab_seg", *arguments], start_new_session=True,
                              env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(count)]
 
+# %% ../nbs/14_cli.ipynb #cell-017
+class Died(Exception):
+    "A process of several was killed; the message says how to go on."
+
 
 def run_processes(count: int, arguments: list[str], patience: float = 10.0) -> int:
     "Run a command in several processes; the exit code of the first that failed. None outlives another for long."
@@ -319,11 +323,7 @@ def run_processes(count: int, arguments: list[str], patience: float = 10.0) -> i
         raise Died(f"process {first} was killed by signal {-code}; the others were ended; go on with: collab-seg train --resume {where}")
     return code
 
-
-class Died(Exception):
-    "A process of several was killed; the message says how to go on."
-
-# %% ../nbs/14_cli.ipynb #cell-017
+# %% ../nbs/14_cli.ipynb #cell-018
 def value_of(arguments: list[str], flag: str) -> str | None:
     "What stands behind a flag on the command line; None if the flag is not there."
     for place, argument in enumerate(arguments):
@@ -343,7 +343,7 @@ def starting_config(arguments: list[str]) -> Config:
         return Config()
     return PRESETS[one_of("preset", preset, PRESETS)]
 
-# %% ../nbs/14_cli.ipynb #cell-018
+# %% ../nbs/14_cli.ipynb #cell-020
 ABOUT = """Two students, a CNN and a ViT, learn semantic segmentation together and teach each other.
 
 First steps:
@@ -384,7 +384,7 @@ def one_line(box: str) -> str:
     said = [" ".join(part) for part in parts if not part[0].startswith(("For full", "Argument"))]
     return re.sub(r"\s+", " ", "; ".join(said)) or " ".join(box.split())
 
-# %% ../nbs/14_cli.ipynb #cell-019
+# %% ../nbs/14_cli.ipynb #cell-021
 def parse(arguments: list[str]):
     "The command that the arguments name; UserError if they name none."
     errors = io.StringIO()
