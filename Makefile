@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb))
 JOBS ?= 2
 
-.PHONY: demo test learn help notebooks export readme assets results-toyscapes results-camvid clean
+.PHONY: demo test audit learn help notebooks export readme assets results-toyscapes results-camvid clean
 
 demo: $(VENV)/.run  ## train both students on computed street scenes, print a table, write a picture
 	rm -rf runs/demo
@@ -19,6 +19,10 @@ test: $(VENV)/.dev  ## drift, notebooks, pytest
 	$(BIN)/python -m pytest tests/test_drift.py -q
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval nbs -q -n $(JOBS) --dist loadfile --nbval-cell-timeout 300
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -q -n $(JOBS) --dist loadfile --deselect tests/test_drift.py
+
+audit: $(VENV)/.dev  ## look for unsafe code (bandit) and for known holes in what is installed (pip-audit)
+	$(BIN)/bandit --quiet --recursive collab_seg
+	$(BIN)/python tests/audit.py
 
 learn: $(VENV)/.learn  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab nbs/index.ipynb

@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, subcommand
 
-from .core import PRESETS, Config, UserError, config_from_json, one_of, write_atomic
+from .core import PRESETS, Config, UserError, config_from_json, one_of, plain, read_text, write_atomic
 
 # %% ../nbs/14_cli.ipynb #cell-006
 @dataclass(frozen=True)
@@ -244,7 +244,7 @@ def read_config(path) -> Config:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"there is no {path}; needed: the config.json of a run")
-    return config_from_json(path.read_text(), str(path))
+    return config_from_json(read_text(path), str(path))
 
 
 def report(run, split, data=None, root=None, json_path=None, csv_path=None, progress=True):
@@ -261,9 +261,9 @@ def report(run, split, data=None, root=None, json_path=None, csv_path=None, prog
     print(f"{source.name}, {split}: {len(scenes)} images; IoU in per cent, void excluded")
     print(score_table(scores, source, students).to_string(float_format="{:.1f}".format))
     rows = result_rows(run, scores, source, split)
-    write_atomic(Path(json_path or Path(run) / f"scores_{source.name}_{split}.json"), json.dumps(rows, indent=2) + "\n")
-    if csv_path:
+    if csv_path:  # first, as a table that is there may not fit
         append_rows(csv_path, rows)
+    write_atomic(Path(json_path or Path(run) / f"scores_{source.name}_{split}.json"), json.dumps(rows, indent=2) + "\n")
     return students, scenes
 
 # %% ../nbs/14_cli.ipynb #cell-016
@@ -275,15 +275,16 @@ def is_main() -> bool:
 def start_processes(count: int, arguments: list[str]) -> list:
     "The same command in `count` processes on this machine, each told its number."
     import socket
-    import subprocess
+    import subprocess  # nosec B404 # starts this program again, without a shell
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // count))
     shared = {**os.environ, "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": threads}
-    return [subprocess.Popen([sys.executable, "-m", "collab_seg", *arguments], start_new_session=True,
-                             env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(count)]
+    command = [sys.executable, "-m", "collab_seg", *arguments]
+    around = [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
+    return [subprocess.Popen(command, start_new_session=True, env=its) for its in around]  # nosec B603 # no shell
 
 # %% ../nbs/14_cli.ipynb #cell-017
 class Died(Exception):
@@ -420,6 +421,10 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `collab-seg ... | head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # no space, no permission, a name that is too long or taken
+        name = error.filename2 or error.filename
+        print(plain(f"collab-seg: {f'{name}: ' if name else ''}{error.strerror or error}"), file=sys.stderr)
+        return 2
     except Exception as error:
         if type(error).__name__ != "Stopped":  # imported only where training was
             raise

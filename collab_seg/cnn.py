@@ -7,6 +7,8 @@ __all__ = ['Student', 'upsample', 'TimmEncoder', 'conv_unit', 'ASPP', 'DeepLabDe
            'read_weights', 'load_exactly']
 
 # %% ../nbs/03_cnn.ipynb #cell-003
+import os
+import warnings
 from pathlib import Path
 
 import timm
@@ -63,6 +65,8 @@ class TimmEncoder(nn.Module):
     def __init__(self, name: str, output_stride: int = 16):
         super().__init__()
         try:
+            if not timm.is_model(name):  # timm would look for some names in a folder or on the internet
+                raise ValueError("no such model")
             self.body = timm.create_model(name, features_only=True, output_stride=output_stride)
         except Exception as error:  # timm raises many kinds for a name or a stride it does not know
             raise UserError(f"cnn {name!r} is no timm CNN with output stride {output_stride} ({error}); "
@@ -145,28 +149,32 @@ def influence(student: Student, image, part: str, row: int, column: int):  # ima
 # %% ../nbs/03_cnn.ipynb #cell-023
 def read_weights(path) -> dict[str, torch.Tensor]:
     "Tensors by name from a .safetensors or .pth file; nothing in the file is executed."
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"there is no weights file {path}; needed: a .safetensors or .pth file")
+    if not os.path.isfile(path):
+        raise UserError(f"there is no weights file {str(path)!r}; needed: a .safetensors or .pth file")
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
+        with warnings.catch_warnings(action="ignore"):
+            if Path(path).suffix == ".safetensors":
+                from safetensors.torch import load_file
 
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+                return load_file(path)
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the readers raise many kinds, from KeyError to UnpicklingError
         reason = str(error).strip().splitlines()[0][:100] if str(error).strip() else type(error).__name__
         raise UserError(f"{path} cannot be read as weights ({reason}); needed: tensors by name") from None
     for key in ("state_dict", "model"):
         if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
             loaded = loaded[key]
-    if not isinstance(loaded, dict) or not all(isinstance(v, torch.Tensor) for v in loaded.values()):
-        raise UserError(f"{path} holds no table of tensors; needed: a state_dict")
+    if not isinstance(loaded, dict) or not all(isinstance(k, str) and _is_dense(v) for k, v in loaded.items()):
+        raise UserError(f"{path} holds no table of tensors by name; needed: a state_dict")
     return loaded
 
 
+def _is_dense(value) -> bool:
+    return isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_quantized
+
+
 def load_exactly(module: nn.Module, weights: dict, what: str, unused=()):
-    "Load weights; UserError names tensors that are missing or have another shape. `unused` may be left over."
+    "Load weights; UserError names tensors that are missing or do not fit. `unused` may be left over."
     own = module.state_dict()
     left = [key for key in weights if key not in own and not key.startswith(tuple(unused))]
     missing = [key for key in own if key not in weights]
@@ -175,4 +183,8 @@ def load_exactly(module: nn.Module, weights: dict, what: str, unused=()):
     if missing or wrong or left:
         raise UserError(f"{what}: {len(missing)} tensors missing {missing[:2]}, {len(wrong)} of another shape "
                         f"{wrong[:2]}, {len(left)} unknown {left[:2]}; needed: weights of this architecture")
+    bad = [key for key in own if own[key].is_floating_point() != weights[key].is_floating_point()
+           or not weights[key].isfinite().all()]
+    if bad:
+        raise UserError(f"{what}: {len(bad)} tensors hold no finite numbers of the right kind {bad[:2]}; copy the file again")
     module.load_state_dict({key: weights[key] for key in own})

@@ -11,6 +11,7 @@ __all__ = ['STUDENTS', 'NEEDED', 'NUMBERS', 'TEXT', 'GROUPS', 'MADE_UP', 'read_l
 import csv
 import io
 import itertools
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from .core import DistillConfig, UserError, one_of
+from .core import DistillConfig, UserError, one_of, read_text
 
 # %% ../nbs/10b_compare.ipynb #cell-006
 STUDENTS = ("cnn", "vit", "average")  # the two students, and the mean of their probabilities
@@ -29,12 +30,19 @@ TEXT = {name: str for name in ("study", "method", "commit", "config_sha", "versi
 
 def read_lines(path, needed) -> pd.DataFrame:
     "A CSV file as it is; UserError if it is not there, lacks columns or ends in the middle of a line."
-    path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"there is no {path}; needed: a file that `collab-seg study` or `eval --append` wrote")
-    text = path.read_text(encoding="utf-8", errors="replace")
-    lines = list(csv.reader(io.StringIO(text)))
+    text = read_text(path, "a table in UTF-8 with the column " + ", ".join(needed))
+    if "\0" in text:  # a file system may leave them where power failed
+        raise UserError(f"{path} line {text[: text.index(chr(0))].count(chr(10)) + 1} holds zero bytes; delete it")
+    reader, lines = csv.reader(io.StringIO(text)), []
+    try:
+        lines.extend(reader)
+    except csv.Error as error:
+        raise UserError(f"{path} line {reader.line_num} is no line of a table ({error}); delete it") from None
     header = lines[0] if lines else []
+    if doubled := [name for place, name in enumerate(header) if name in header[:place]]:
+        raise UserError(f"{path} has the column {doubled[0]} twice; needed: each once")
     missing = [name for name in needed if name not in header]
     if missing:
         raise UserError(f"{path} lacks the column {', '.join(missing)}; needed: {', '.join(needed)}")
@@ -61,8 +69,9 @@ def read_results(path) -> pd.DataFrame:
     "The rows of a study, one a run and student; UserError names what cannot be right."
     rows = read_lines(path, NEEDED)
     ranges = {name: (0, 100) for name in rows if name == "miou" or name.startswith("iou_")}
-    for name, (low, high) in ({name: (0, np.inf) for name in NUMBERS if name in rows} | ranges).items():
-        fine = pd.to_numeric(rows[name], errors="coerce").between(low, high)
+    for name, (low, high) in ({name: (0, 10**12) for name in NUMBERS if name in rows} | ranges).items():
+        value = pd.to_numeric(rows[name], errors="coerce")
+        fine = value.between(low, high) & ((value % 1 == 0) if name in ("seed", "steps") else True)
         wrong = rows[~fine & (rows[name].notna() | (name in NEEDED))]
         if len(wrong):
             line, value = wrong.index[0] + 2, wrong[name].iloc[0]

@@ -19,7 +19,7 @@ import json
 import os
 import re
 import signal
-import subprocess
+import subprocess  # nosec B404 # starts this program again, without a shell
 import sys
 import tempfile
 import threading
@@ -556,7 +556,7 @@ def start_worker(task: dict, number: int, jobs: int) -> subprocess.Popen:
     "Start a worker; what it says goes to a log."
     command = [sys.executable, "-c", "from collab_seg.experiments import worker; worker()", json.dumps(task)]
     with open(Path(task["out"]) / ".study" / f"worker-{number}.log", "w") as log:
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,  # nosec B603
                                 env=os.environ | {"OMP_NUM_THREADS": str(threads_each(jobs) or 1)})
 
 # %% ../nbs/10_experiments.ipynb #cell-078

@@ -20,7 +20,8 @@ from timm.layers import DropPath
 from torch import nn
 
 from .cnn import Student, cnn_student, load_exactly, read_weights, upsample
-from .core import Config, StudentConfig, UserError, config_from_json, derive_seed, one_of
+from .core import (Config, StudentConfig, UserError, check_config, config_from_json, derive_seed, one_of,
+                             read_text)
 
 # %% ../nbs/04_vit.ipynb #cell-006
 def to_tokens(x):  # (B, C, H, W) -> (B, H*W, C)
@@ -255,14 +256,19 @@ def segformer_names(weights: dict) -> dict:
             tensor = tensor[:, :, None, None]  # a linear layer is a 1x1 convolution
         renamed[key] = tensor
     for key in [key for key in renamed if "attention.k_proj" in key]:
-        pair = [renamed.pop(key), renamed.pop(key.replace("k_proj", "v_proj"))]
+        pair = [renamed.pop(key), renamed.pop(key.replace("k_proj", "v_proj"), None)]
+        if pair[1] is None or pair[0].shape != pair[1].shape or not pair[0].ndim:
+            raise UserError(f"{key} has no v_proj of its shape beside it; needed: a whole MiT or SegFormer file")
         renamed[key.replace("k_proj", "kv")] = torch.cat(pair)
     return {key: tensor for key, tensor in renamed.items() if "conv_seg" not in key}
 
 
 def load_segformer(student: Student, path) -> str:
     "Load a SegFormer file into a MiT student; returns what was loaded: everything, or the encoder."
-    weights = segformer_names(read_weights(path))
+    try:
+        weights = segformer_names(read_weights(path))
+    except UserError as error:
+        raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     if any(key.startswith("decoder.") for key in weights):
         load_exactly(student, weights, str(path))
         return "encoder, decoder and head"
@@ -281,12 +287,12 @@ def build_students(config: StudentConfig, num_classes: int, seed: int) -> tuple[
         cnn = cnn_student(config.cnn, num_classes, config.output_stride, config.decoder_width, config.aspp_rates)
         torch.manual_seed(derive_seed(seed, "vit"))
         vit = vit_student(config.vit, num_classes, config.head_width, config.drop_path)
-    if config.cnn_weights:
+    if config.cnn_weights is not None:
         load_exactly(cnn.encoder.body, read_weights(config.cnn_weights), config.cnn_weights,
                      unused=("classifier.", "fc.", "conv_head.", "bn2.", "head."))
-    if config.vit_weights and config.vit in MIT_SHAPES:
+    if config.vit_weights is not None and config.vit in MIT_SHAPES:
         load_segformer(vit, config.vit_weights)
-    elif config.vit_weights:
+    elif config.vit_weights is not None:
         load_exactly(vit.encoder.body, read_weights(config.vit_weights), config.vit_weights, unused=("head.",))
     return cnn, vit
 
@@ -296,7 +302,7 @@ def run_config(run) -> Config:
     path = Path(run) / "config.json"
     if not path.is_file():
         raise UserError(f"{run} is no run: it has no config.json; needed: a folder that `collab-seg train` wrote")
-    return config_from_json(path.read_text(), str(path))
+    return check_config(config_from_json(read_text(path), str(path)))
 
 
 def load_students(run, classes: int) -> tuple[Student, Student, Config]:

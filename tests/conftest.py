@@ -1,5 +1,6 @@
-"""What the tests share: a tiny trained run, and where CamVid is."""
+"""What the tests share: a tiny trained run, where CamVid is, and a count of the faults that were tried."""
 
+import csv
 import dataclasses
 import os
 from pathlib import Path
@@ -7,6 +8,30 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+RELIABILITY: dict[str, list[int]] = {}  # fault -> how often tried, survived, and how often something was lost
+
+
+def record(fault, tried, survived, lost):
+    """Count what a test tried; the file that COLLAB_SEG_RELIABILITY names gets the sums, a line a fault."""
+    RELIABILITY[fault] = [a + b for a, b in zip(RELIABILITY.get(fault, (0, 0, 0)), (tried, survived, lost))]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """A test process of pytest-xdist ended: add what it counted."""
+    for fault, counts in getattr(node, "workeroutput", {}).get("reliability", {}).items():
+        record(fault, *counts)
+
+
+def pytest_sessionfinish(session):
+    """Write the counts, or hand them to the process that does."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["reliability"] = RELIABILITY
+    elif RELIABILITY and (path := os.environ.get("COLLAB_SEG_RELIABILITY")):
+        with open(path, "w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("fault", "tried", "survived", "lost"))
+            writer.writerows((fault, *counts) for fault, counts in sorted(RELIABILITY.items()))
 
 
 def tiny_config(method="collab", seed=0, steps=3, **data):
