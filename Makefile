@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb))
 JOBS ?= 2
 
-.PHONY: demo test audit learn help notebooks export readme assets results-toyscapes results-camvid clean
+.PHONY: demo test audit learn help notebooks export readme assets results-toyscapes results-camvid results-reliability clean
 
 demo: $(VENV)/.run  ## train both students on computed street scenes, print a table, write a picture
 	rm -rf runs/demo
@@ -58,6 +58,10 @@ results-camvid: $(VENV)/.run  ## go on with results/camvid_pocket.csv: make resu
 	mkdir -p runs/camvid_pocket && cp -n results/camvid_pocket*.csv runs/camvid_pocket/ || true
 	OMP_NUM_THREADS=1 $(BIN)/collab-seg study nbs/studies/camvid_pocket.toml --root $(CAMVID) --out runs/camvid_pocket --jobs $(JOBS)
 	cp runs/camvid_pocket/camvid_pocket*.csv results/
+
+results-reliability: $(VENV)/.dev  ## make results/reliability.csv again: what was tried to break, with 200 kills
+	OMP_NUM_THREADS=1 COLLAB_SEG_KILLS=200 COLLAB_SEG_RELIABILITY=$(CURDIR)/results/reliability.csv \
+	  $(BIN)/python -m pytest $(addprefix tests/test_,crash.py processes.py study.py bad_input.py fuzz_losses.py) -q -n $(JOBS) --dist loadfile
 
 clean:  ## remove the environment and what was built
 	rm -rf $(VENV) build *.egg-info

@@ -1,5 +1,6 @@
 """What the tests share: a tiny trained run, where CamVid is, and a count of the faults that were tried."""
 
+import contextlib
 import csv
 import dataclasses
 import os
@@ -14,6 +15,17 @@ RELIABILITY: dict[str, list[int]] = {}  # fault -> how often tried, survived, an
 def record(fault, tried, survived, lost):
     """Count what a test tried; the file that COLLAB_SEG_RELIABILITY names gets the sums, a line a fault."""
     RELIABILITY[fault] = [a + b for a, b in zip(RELIABILITY.get(fault, (0, 0, 0)), (tried, survived, lost))]
+
+
+@contextlib.contextmanager
+def survives(fault, tried=1):
+    """Count a fault under which a test holds: what follows is asserted inside, and where that fails, work was lost."""
+    try:
+        yield
+    except BaseException:
+        record(fault, tried, 0, tried)
+        raise
+    record(fault, tried, tried, 0)
 
 
 @pytest.hookimpl(optionalhook=True)

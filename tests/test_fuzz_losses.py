@@ -125,7 +125,7 @@ def check(make, cnn, vit, target):
         b, _ = values(double, leaves(cnn, torch.float64, True), leaves(vit, torch.float64, True),
                       target.clone(memory_format=torch.contiguous_format))
         for one, other in zip(a[:2], b[:2]):
-            assert float(one) == pytest.approx(float(other), rel=1e-9, abs=1e-9)
+            assert one.item() == pytest.approx(other.item(), rel=1e-9, abs=1e-9)
         fine = True
     finally:
         record("any input of a loss", 1, int(fine), 0)

@@ -156,7 +156,7 @@ BAD = {
     "mIoU that is no number": (f"{HEADER}\n{ROW.replace('50.1', 'high')}\n", "miou is high"),
     "a doubled row": (f"{HEADER}\n{ROW}\n{ROW}\n", "method alone, seed 0, student cnn twice"),
     "an unknown student": (f"{HEADER}\n{ROW.replace('cnn', 'mlp')}\n", "mlp"),
-    "bytes that are no text": ("\udcff\udcfe", "lacks the column"),
+    "bytes that are no text": ("\udcff\udcfe", "it is no UTF-8 text"),
 }
 
 
