@@ -7,7 +7,8 @@ __version__ = "0.1.0"
 _HOME = {
     "Config": "core", "DataConfig": "core", "StudentConfig": "core", "DistillConfig": "core",
     "OptimConfig": "core", "PRESETS": "core", "StudentOutput": "core", "Directed": "core", "UserError": "core",
-    "Scenes": "data", "Source": "data", "SOURCES": "data", "get_source": "data", "register": "data",
+    "Scenes": "data", "Source": "data", "SOURCES": "data", "get_source": "data", "open_source": "data",
+    "register": "data", "convert": "own_data",
     "Confusion": "metrics", "confusion_matrix": "metrics", "score": "metrics",
     "Student": "cnn", "cnn_student": "cnn", "vit_student": "vit", "build_students": "vit", "load_students": "vit",
     "HFD": "hfd", "DistillationLoss": "hfd", "RegionBSD": "bsd_region", "PixelBSD": "bsd_pixel",

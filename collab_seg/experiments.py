@@ -40,7 +40,7 @@ from tqdm.auto import tqdm
 
 from .core import (PRESETS, Config, UserError, check_config, config_from_dict, config_from_json, config_sha,
                              one_of, write_atomic)
-from .data import get_source
+from .data import open_source
 from .train import (METHODS, Stopped, environment, known_method, make_batches, method_losses, result_rows,
                               score_run, stop_requests, train)
 from .vit import build_students, run_config
@@ -208,7 +208,7 @@ def check_study(study: Study) -> None:
     students: dict = {}
     opened, classes = set(), {}
     for run in study.runs:
-        data, source = run.config.data, get_source(run.config.data.data)
+        data, source = run.config.data, open_source(run.config.data)
         classes[source.classes] = source.name
         for split in (data.split, study.score):
             one_of(f"split of {source.name}", split, (*source.splits, *source.subsets))

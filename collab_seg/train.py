@@ -8,11 +8,13 @@ __all__ = ['LOSSES', 'METHODS', 'WEIGHTS', 'PATIENCE', 'PACKAGES', 'LOST', 'LOGS
            'learning_rate', 'make_accelerator', 'make_optimizer', 'make_ema', 'outputs_in_parts', 'backward_in_parts',
            'train_step', 'environment', 'peak_mb', 'kept_rows', 'CSVLog', 'save_state', 'load_state', 'Stopped',
            'stop_requests', 'open_run', 'sweep', 'start_run', 'leave_nothing', 'make_batches', 'train', 'save_students',
-           'Loop', 'batch_names', 'evaluate', 'probabilities', 'score_table', 'open_students', 'score_run',
-           'result_rows', 'append_rows', 'picture_row', 'save_pictures', 'predict_image', 'predict_files']
+           'Loop', 'batch_names', 'evaluate', 'probabilities', 'window_starts', 'windowed', 'score_table',
+           'open_students', 'score_run', 'result_rows', 'append_rows', 'picture_row', 'save_pictures', 'predict_image',
+           'predict_files', 'mask_files']
 
 # %% ../nbs/08_train.ipynb #cell-003
 import csv
+import dataclasses
 import importlib.metadata
 import io
 import itertools
@@ -39,15 +41,17 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from .benchmarks import file_numbers
 from .bsd_pixel import PixelBSD, pixel_directions
 from .bsd_region import RegionBSD, region_directions, teacher_picture
 from .cnn import Student, upsample
-from .core import (IGNORE_INDEX, Config, DistillConfig, OptimConfig, StudentOutput, UserError, check_config, colorize, config_sha,
+from .core import (IGNORE_INDEX, Config, DistillConfig, ImageConfig, OptimConfig, StudentOutput, UserError, check_config, colorize, config_sha,
                              config_to_json, derive_seed, one_of, overlay, read_json, read_text, save_figure, seed_everything, show_grid, write_atomic)
-from .data import (Augmented, PositionSampler, Scenes, Source, denormalize, get_source, normalize,
+from .data import (Augmented, PositionSampler, Scenes, Source, denormalize, normalize, open_source,
                              read_image, resize_image, resize_label)
 from .hfd import HFD, check_map, map_cka, masked_mean, of_all, processes
 from .metrics import Confusion, Score
+from .own_data import LABEL_FIELDS, labels_from, labels_of
 from .vit import build_students, load_students, run_config
 
 # %% ../nbs/08_train.ipynb #cell-008
@@ -468,8 +472,8 @@ def sweep(run: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def start_run(run: Path, config: Config, device) -> None:
-    "Write down what is run, and on what; UserError if the folder cannot be written."
+def start_run(run: Path, config: Config, device, source: Source) -> None:
+    "Write down what is run, on what, and what its classes are; UserError if the folder cannot be written."
     around = environment(device)
     try:
         sweep(run)
@@ -480,6 +484,7 @@ def start_run(run: Path, config: Config, device) -> None:
                 warnings.warn(f"resumed under other conditions, the last digits may differ: {', '.join(changed)}")
             around |= {"resumed": [*before.get("resumed", []), *([changed] if changed else [])]}
         if not (run / "config.json").exists():
+            write_atomic(run / "classes.json", json.dumps(labels_of(source), indent=2) + "\n")
             write_atomic(run / "config.json", config_to_json(config))
         write_atomic(run / "environment.json", json.dumps(around, indent=2) + "\n")
     except OSError as error:
@@ -489,7 +494,7 @@ def start_run(run: Path, config: Config, device) -> None:
 def leave_nothing(run: Path) -> None:
     "Remove a run that ended before its first checkpoint, so that the same command works once the mistake is mended."
     if not (run / "state.json").exists():
-        for name in ("config.json", "environment.json", "metrics.csv", "speed.csv"):
+        for name in ("config.json", "classes.json", "environment.json", "metrics.csv", "speed.csv"):
             (run / name).unlink(missing_ok=True)
         with suppress(OSError):  # something else lies in it
             run.rmdir()
@@ -527,7 +532,7 @@ def train(
         sweep(run)
         return run
     known_method(config.distill.method)
-    source = get_source(config.data.data)
+    source = open_source(config.data)
     accelerator = make_accelerator(optim)
     seed_everything(optim.seed)
     pair = Pair(*build_students(config.students, len(source.classes), optim.seed))
@@ -537,7 +542,7 @@ def train(
     batches = make_batches(config, source, loop.start)
     accelerator.wait_for_everyone()  # all have looked at the folder before one of them writes
     if accelerator.is_main_process:
-        start_run(run, config, accelerator.device)
+        start_run(run, config, accelerator.device, source)
     try:
         loop.go(batches, progress, save_every, time_limit)
         if accelerator.is_main_process:
@@ -670,8 +675,15 @@ WAYS = ("cnn", "vit", "average")  # the two students, and the mean of their prob
 
 
 @torch.no_grad()
-def evaluate(cnn: Student, vit: Student, scenes: Scenes, progress: bool = False) -> dict[str, Score]:
-    "Score both students and their average on a split read with `keep_label_size=True`."
+def evaluate(
+    cnn: Student,
+    vit: Student,
+    scenes: Scenes,  # a split read with `keep_label_size=True`
+    progress: bool = False,
+    window=None,  # (H, W): score window by window, see below; None: each image as a whole
+    stride=None,  # (H, W) from one window to the next; None: two thirds of the window
+) -> dict[str, Score]:
+    "Score both students and their average on a split."
     device = next(cnn.parameters()).device
     counts = {way: Confusion(len(scenes.source.classes)) for way in WAYS}
     cnn.eval(), vit.eval()
@@ -679,7 +691,7 @@ def evaluate(cnn: Student, vit: Student, scenes: Scenes, progress: bool = False)
     mine = range(rank, len(scenes), processes())  # several processes share the images; each is counted once
     for index in tqdm(mine, desc=f"evaluate {scenes.split}", disable=not progress, dynamic_ncols=True):
         image, label = scenes[index]
-        both = probabilities(cnn, vit, normalize(image)[None].to(device), label.shape)
+        both = probabilities(cnn, vit, normalize(image)[None].to(device), label.shape, window, stride)
         for way in WAYS:
             counts[way].update(both[way].argmax(1)[0].cpu(), label)
     for count in counts.values():
@@ -687,12 +699,39 @@ def evaluate(cnn: Student, vit: Student, scenes: Scenes, progress: bool = False)
     return {way: count.score() for way, count in counts.items()}
 
 
-def probabilities(cnn: Student, vit: Student, images, size) -> dict:
+def probabilities(cnn: Student, vit: Student, images, size, window=None, stride=None) -> dict:
     "Class probabilities (B, K, H, W) of both students and of their average."
-    each = {"cnn": cnn.probabilities(images, size), "vit": vit.probabilities(images, size)}
+    each = {"cnn": windowed(cnn, images, size, window, stride), "vit": windowed(vit, images, size, window, stride)}
     return each | {"average": (each["cnn"] + each["vit"]) / 2}
 
-# %% ../nbs/08_train.ipynb #cell-043
+# %% ../nbs/08_train.ipynb #cell-044
+def window_starts(length: int, window: int, stride: int) -> list[int]:
+    "Where the windows along a side begin; the last one ends where the side ends."
+    last = max(0, length - window)
+    return [*range(0, last, stride), last]
+
+
+@torch.no_grad()
+def windowed(student: Student, images, size, window=None, stride=None):
+    "Class probabilities (B, K, *size) from windows that slide over the images; see `evaluate`."
+    height, width = images.shape[-2:]
+    window = window or (height, width)
+    stride = stride or [max(1, 2 * side // 3) for side in window]
+    if any(not 0 < step <= side for step, side in zip(stride, window)):
+        raise UserError(f"stride is {tuple(stride)}, window {tuple(window)}; needed: windows that touch (stride <= window)")
+    rows, columns = (window_starts(*side) for side in zip((height, width), window, stride))
+    places = [(top, left) for top in rows for left in columns]
+    if len(places) == 1:
+        return student.probabilities(images, size)
+    seen = torch.zeros(height, width, device=images.device)
+    total = torch.zeros(len(images), student.num_classes, height, width, device=images.device)
+    for top, left in places:
+        here = (..., slice(top, top + window[0]), slice(left, left + window[1]))
+        total[here] += upsample(student(images[here]).logits.float(), total[here].shape[-2:])
+        seen[here] += 1
+    return upsample(total / seen, size).softmax(1)
+
+# %% ../nbs/08_train.ipynb #cell-046
 def score_table(scores: dict[str, Score], source: Source, students=()) -> pd.DataFrame:
     "IoU of each class, mIoU and pixel accuracy in per cent, and parameters in millions; a column a student."
     columns = {way: [*(100 * s.iou).tolist(), 100 * s.miou, 100 * s.accuracy] for way, s in scores.items()}
@@ -703,25 +742,40 @@ def score_table(scores: dict[str, Score], source: Source, students=()) -> pd.Dat
     return table.round(2)
 
 
-def open_students(run, data=None) -> tuple[Student, Student, Source, Config]:
-    "The students of a finished run on the device that is there, the data set they know, and the settings."
-    config = run_config(run)
-    learnt, source = get_source(config.data.data), get_source(data or config.data.data)
-    if learnt.classes != source.classes:
-        raise UserError(f"{run} knows the classes of {learnt.name}, not those of {source.name}; needed: --data with "
-                        "the same classes")
-    cnn, vit, config = load_students(run, len(source.classes))
+def open_students(run) -> tuple[Student, Student, Source, Config]:
+    "The students of a finished run on the device that is there, the classes they know, and the settings."
+    run, config = Path(run), run_config(run)
+    known = run / "classes.json"
+    read = known.exists()  # runs of old have no such file
+    labels = labels_from(read_json(known, LABEL_FIELDS), known) if read else labels_of(open_source(config.data))
+    learnt = Source(config.data.data, f"what {run} has learnt", splits={}, load=None, **labels)
+    cnn, vit, config = load_students(run, len(learnt.classes))
     device = "cuda" if torch.cuda.is_available() and config.optim.device == "auto" else "cpu"
-    return cnn.to(device), vit.to(device), source, config
+    return cnn.to(device), vit.to(device), learnt, config
 
 
-def score_run(run, split: str = "val", data=None, root=None, progress: bool = False):
-    "Evaluate a finished run: scores, source, students, scenes. `data` and `root` default to the run's own."
-    cnn, vit, source, config = open_students(run, data)
-    scenes = Scenes(source, split, root or config.data.root, config.data.size, cache=False, keep_label_size=True)
-    return evaluate(cnn, vit, scenes, progress), source, (cnn, vit), scenes
+def score_run(
+    run,  # a finished run
+    split: str = "val",
+    data=None,  # data set; None: the one of the run
+    root=None,  # its folder; None: the one of the run
+    progress: bool = False,
+    own_size: bool = False,  # feed each image at its own size, not at that of the run
+    window=None,  # (H, W): window by window; None: as a whole
+    stride=None,
+):
+    "Evaluate a finished run: scores, source, students, scenes."
+    cnn, vit, learnt, config = open_students(run)
+    root = root or config.data.root
+    its_own = data in (None, config.data.data)
+    source = open_source(dataclasses.replace(config.data, root=root) if its_own else ImageConfig(data, root))
+    if learnt.classes != source.classes:
+        raise UserError(f"{run} has learnt the classes {', '.join(learnt.classes[:4])}, ..., but {source.name} has "
+                        f"{', '.join(source.classes[:4])}, ...; needed: --data with the same classes")
+    scenes = Scenes(source, split, root, None if own_size else config.data.size, cache=False, keep_label_size=True)
+    return evaluate(cnn, vit, scenes, progress, window, stride), source, (cnn, vit), scenes
 
-# %% ../nbs/08_train.ipynb #cell-046
+# %% ../nbs/08_train.ipynb #cell-049
 def _percent(share: float):
     "A share as per cent; None, an empty cell, for what is NaN because it is nowhere."
     return None if math.isnan(share) else round(100 * share, 2)
@@ -763,7 +817,7 @@ def append_rows(path, rows: list[dict]) -> None:
     writer.writerows(rows)
     write_atomic(path, before + text.getvalue()[len(header) if before else 0:])
 
-# %% ../nbs/08_train.ipynb #cell-049
+# %% ../nbs/08_train.ipynb #cell-052
 @torch.no_grad()
 def picture_row(cnn: Student, vit: Student, scenes: Scenes, index: int, region_size: int = 4) -> list:
     "Image, truth, both predictions, and who teaches whom by region and by pixel, at the size that was read."
@@ -797,7 +851,7 @@ def save_pictures(path, cnn: Student, vit: Student, scenes: Scenes, count: int =
     figure.text(0.5, -0.02, "blue: the CNN teaches   orange: the ViT teaches   grey: nobody   black: void", ha="center")
     return save_figure(path, figure)
 
-# %% ../nbs/08_train.ipynb #cell-055
+# %% ../nbs/08_train.ipynb #cell-058
 def predict_image(cnn: Student, vit: Student, image, short_side: int) -> dict:  # (3, H, W) uint8
     "Label maps (H, W) uint8 of both students and of their average, at the image's own size."
     size = image.shape[-2:]
@@ -807,7 +861,7 @@ def predict_image(cnn: Student, vit: Student, image, short_side: int) -> dict:  
     return {way: both[way].argmax(1)[0].byte().cpu().numpy() for way in WAYS}
 
 
-def predict_files(run, images, out, progress: bool = True) -> list[Path]:
+def predict_files(run, images, out, progress: bool = True, masks: str = "colour") -> list[Path]:
     "Write `NAME_cnn.png`, `NAME_vit.png`, `NAME_average.png` and an overlay of each; UserError names a bad file."
     if not images:
         raise UserError("no image was named; needed: one image file or more")
@@ -822,8 +876,16 @@ def predict_files(run, images, out, progress: bool = True) -> list[Path]:
         image = read_image(name)
         guesses = predict_image(cnn, vit, torch.from_numpy(image).permute(2, 0, 1), min(config.data.size))
         for way, guess in guesses.items():
-            for kind, picture in (("", colorize(guess, source.palette)), ("_overlay", overlay(image, guess, source.palette))):
+            for place, picture in mask_files(image, guess, source, masks, way, stem):
                 buffer = io.BytesIO()
                 PIL.Image.fromarray(picture).save(buffer, format="PNG")
-                written.append(write_atomic(Path(out) / f"{stem}_{way}{kind}.png", buffer.getvalue()))
+                written.append(write_atomic(Path(out) / place, buffer.getvalue()))
     return written
+
+
+def mask_files(image, guess, source: Source, masks: str, way: str, stem: str) -> list[tuple]:
+    "Names and pixels of the files for one prediction: pictures, or the numbers that a test server wants."
+    if one_of("masks", masks, ("colour", "ids")) == "ids":
+        return [(f"{way}/{stem}.png", file_numbers(guess, source.label_ids))]
+    return [(f"{stem}_{way}.png", colorize(guess, source.palette)),
+            (f"{stem}_{way}_overlay.png", overlay(image, guess, source.palette))]
