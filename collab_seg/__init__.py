@@ -13,9 +13,9 @@ _HOME = {
     "Student": "cnn", "cnn_student": "cnn", "vit_student": "vit", "build_students": "vit", "load_students": "vit",
     "HFD": "hfd", "DistillationLoss": "hfd", "RegionBSD": "bsd_region", "PixelBSD": "bsd_pixel",
     "LOSSES": "train", "METHODS": "train", "evaluate": "train", "score_table": "train",
-    "predict_image": "train", "train": "train", "methods_table": "peers", "add_peer": "peers",
+    "predict_image": "predict", "predict_files": "predict", "train": "train", "methods_table": "peers", "add_peer": "peers",
     "read_study": "experiments", "run_study": "experiments", "reproduce": "experiments",
-    "read_results": "compare", "make_table": "tables", "write_report": "results",
+    "PretrainedStudent": "deploy", "read_results": "compare", "make_table": "tables", "write_report": "results",
 }
 __all__ = [*_HOME]
 

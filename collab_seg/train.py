@@ -9,8 +9,7 @@ __all__ = ['LOSSES', 'METHODS', 'WEIGHTS', 'PATIENCE', 'PACKAGES', 'LOST', 'LOGS
            'train_step', 'environment', 'peak_mb', 'kept_rows', 'CSVLog', 'save_state', 'load_state', 'Stopped',
            'stop_requests', 'open_run', 'sweep', 'start_run', 'leave_nothing', 'make_batches', 'train', 'save_students',
            'Loop', 'batch_names', 'evaluate', 'probabilities', 'window_starts', 'windowed', 'score_table',
-           'open_students', 'score_run', 'result_rows', 'append_rows', 'picture_row', 'save_pictures', 'predict_image',
-           'predict_files', 'mask_files']
+           'open_students', 'score_run', 'result_rows', 'append_rows', 'picture_row', 'save_pictures']
 
 # %% ../nbs/08_train.ipynb #cell-003
 import csv
@@ -31,7 +30,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
-import PIL.Image
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
@@ -41,14 +39,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from .benchmarks import file_numbers
 from .bsd_pixel import PixelBSD, pixel_directions
 from .bsd_region import RegionBSD, region_directions, teacher_picture
 from .cnn import Student, upsample
-from .core import (IGNORE_INDEX, Config, DistillConfig, ImageConfig, OptimConfig, StudentOutput, UserError, check_config, colorize, config_sha,
-                             config_to_json, derive_seed, one_of, overlay, read_json, read_text, save_figure, seed_everything, show_grid, write_atomic)
+from .core import (IGNORE_INDEX, Config, DistillConfig, ImageConfig, OptimConfig, StudentOutput, UserError,
+                             check_config, colorize, config_sha, config_to_json, derive_seed, one_of, read_json,
+                             read_text, save_figure, seed_everything, show_grid, write_atomic)
 from .data import (Augmented, PositionSampler, Scenes, Source, denormalize, normalize, open_source,
-                             read_image, resize_image, resize_label)
+                             resize_label)
 from .hfd import HFD, check_map, map_cka, masked_mean, of_all, processes
 from .metrics import Confusion, Score
 from .own_data import LABEL_FIELDS, labels_from, labels_of
@@ -850,42 +848,3 @@ def save_pictures(path, cnn: Student, vit: Student, scenes: Scenes, count: int =
     figure = show_grid(rows, PICTURE_TITLES)
     figure.text(0.5, -0.02, "blue: the CNN teaches   orange: the ViT teaches   grey: nobody   black: void", ha="center")
     return save_figure(path, figure)
-
-# %% ../nbs/08_train.ipynb #cell-058
-def predict_image(cnn: Student, vit: Student, image, short_side: int) -> dict:  # (3, H, W) uint8
-    "Label maps (H, W) uint8 of both students and of their average, at the image's own size."
-    size = image.shape[-2:]
-    scale = short_side / min(size)
-    seen = resize_image(image, [max(32, round(side * scale)) for side in size])
-    both = probabilities(cnn, vit, normalize(seen)[None].to(next(cnn.parameters()).device), size)
-    return {way: both[way].argmax(1)[0].byte().cpu().numpy() for way in WAYS}
-
-
-def predict_files(run, images, out, progress: bool = True, masks: str = "colour") -> list[Path]:
-    "Write `NAME_cnn.png`, `NAME_vit.png`, `NAME_average.png` and an overlay of each; UserError names a bad file."
-    if not images:
-        raise UserError("no image was named; needed: one image file or more")
-    stems = [Path(name).stem for name in images]
-    stems = [stem if stems.count(stem) == 1 else f"{number:03}_{stem}" for number, stem in enumerate(stems)]
-    for name, stem in zip(images, stems):
-        if (length := len(os.fsencode(stem))) > 230:  # file systems take names of 255 bytes
-            raise UserError(f"{name} has a name of {length} bytes, too long to add what its masks are called; needed: 230")
-    cnn, vit, source, config = open_students(run)
-    written = []
-    for name, stem in tqdm(list(zip(images, stems)), desc="predict", disable=not progress or len(images) == 1):
-        image = read_image(name)
-        guesses = predict_image(cnn, vit, torch.from_numpy(image).permute(2, 0, 1), min(config.data.size))
-        for way, guess in guesses.items():
-            for place, picture in mask_files(image, guess, source, masks, way, stem):
-                buffer = io.BytesIO()
-                PIL.Image.fromarray(picture).save(buffer, format="PNG")
-                written.append(write_atomic(Path(out) / place, buffer.getvalue()))
-    return written
-
-
-def mask_files(image, guess, source: Source, masks: str, way: str, stem: str) -> list[tuple]:
-    "Names and pixels of the files for one prediction: pictures, or the numbers that a test server wants."
-    if one_of("masks", masks, ("colour", "ids")) == "ids":
-        return [(f"{way}/{stem}.png", file_numbers(guess, source.label_ids))]
-    return [(f"{stem}_{way}.png", colorize(guess, source.palette)),
-            (f"{stem}_{way}_overlay.png", overlay(image, guess, source.palette))]

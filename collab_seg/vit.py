@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MIT_SHAPES', 'to_tokens', 'to_map', 'OverlapPatchEmbed', 'EfficientSelfAttention', 'MixFFN', 'Block', 'MiTShape',
-           'Stage', 'MiT', 'AllMLPDecoder', 'PyramidEncoder', 'vit_student', 'segformer_names', 'load_segformer',
-           'build_students', 'run_config', 'load_students']
+           'Stage', 'MiT', 'AllMLPDecoder', 'PyramidEncoder', 'vit_student', 'segformer_name', 'segformer_names',
+           'load_segformer', 'build_students', 'run_config', 'load_students']
 
 # %% ../nbs/04_vit.ipynb #cell-003
 import math
@@ -246,12 +246,18 @@ _RENAMES = [  # (their name, ours), tried in order
 ]
 
 # %% ../nbs/04_vit.ipynb #cell-027
+def segformer_name(key: str) -> str:
+    "A name of the SegFormer release or of Hugging Face, spelled our way; keys and values keep names of their own."
+    for theirs, ours in _RENAMES:
+        key = re.sub(theirs, ours, key)
+    return key
+
+
 def segformer_names(weights: dict) -> dict:
     "Weights of the SegFormer release or of Hugging Face under the names of our ViT student."
     renamed = {}
     for key, tensor in weights.items():
-        for theirs, ours in _RENAMES:
-            key = re.sub(theirs, ours, key)
+        key = segformer_name(key)
         if re.search(r"linears\.\d\.weight", key) and tensor.ndim == 2:
             tensor = tensor[:, :, None, None]  # a linear layer is a 1x1 convolution
         renamed[key] = tensor

@@ -1,0 +1,131 @@
+"""Students leave the kit and stay the same: hub folders, transformers, ONNX, torch.export; and its mistakes."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_config
+from PIL import Image
+
+from collab_seg import cli, deploy
+from collab_seg.core import UserError
+from collab_seg.data import normalize
+from collab_seg.vit import load_students, vit_student
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished, scored run of the smallest students, whose weights and statistics are none that a fresh network has."""
+    config = tiny_config()
+    config = dataclasses.replace(config, students=dataclasses.replace(config.students, cnn="test_resnet", output_stride=16))
+    path = tmp_path_factory.mktemp("runs") / "small"
+    file = path.with_name("config.json")
+    from collab_seg.core import config_to_json
+
+    file.write_text(config_to_json(config))
+    assert cli.main(["train", "--config-file", str(file), "--out", str(path), "--no-progress"]) == 0
+    return path
+
+
+def test_onnx_of_the_average_is_what_both_students_say_at_any_size(run, tmp_path, capsys):
+    pytest.importorskip("onnxscript")
+    ort = pytest.importorskip("onnxruntime")
+    assert cli.main(["export", str(run), "--out", str(tmp_path / "both.onnx")]) == 0
+    assert "both.onnx" in capsys.readouterr().out
+    cnn, vit, _ = load_students(run, 10)
+    session = ort.InferenceSession(str(tmp_path / "both.onnx"), providers=["CPUExecutionProvider"])
+    for shape in ((1, 3, 64, 64), (3, 3, 75, 131), (1, 3, 180, 240)):
+        image = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+        found = session.run(None, {"image": image})[0]
+        x = normalize(torch.from_numpy(image))
+        expected = (cnn.probabilities(x) + vit.probabilities(x)) / 2
+        assert found.shape == expected.shape and np.abs(found - expected.numpy()).max() < 1e-4
+    names = json.loads((tmp_path / "both.json").read_text())
+    assert names["classes"][0] == "sky" and len(names["palette"]) == 10 and names["short_side"] == 48
+
+
+def test_torch_export_is_what_the_student_says(run, tmp_path):
+    path, difference = deploy.export_run(run, tmp_path / "cnn.pt2", "torch", "cnn")
+    assert difference < 1e-5
+    module = torch.export.load(path).module()
+    image = torch.randint(0, 256, (2, 3, 70, 90), dtype=torch.uint8)
+    cnn, _, _ = load_students(run, 10)
+    assert (module(image) - cnn.probabilities(normalize(image))).abs().max() < 1e-5
+
+
+def test_a_saved_student_comes_back_whole(run, tmp_path):
+    assert cli.main(["export", str(run), "--format", "hub", "--student", "vit", "--out", str(tmp_path / "vit")]) == 0
+    again = deploy.PretrainedStudent.from_pretrained(tmp_path / "vit")
+    _, vit, _ = load_students(run, 10)
+    assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), vit.state_dict().values()))
+    assert not again.training and again.classes[0] == "sky" and again.short_side == 48
+    scored = json.loads((run / "scores_toyscapes_val.json").read_text())
+    score = next(row["miou"] for row in scored if row["student"] == "vit")
+    card = (tmp_path / "vit" / "README.md").read_text()
+    assert f"toyscapes, val: mIoU {score}" in card and "licence" in card
+    mask = again.segment(np.asarray(Image.new("RGB", (77, 50), (120, 90, 60))))
+    assert mask.shape == (50, 77) and mask.dtype == np.uint8
+
+
+@pytest.mark.parametrize("spoil", ["a tensor is gone", "another shape", "an unknown tensor"])
+def test_a_folder_that_does_not_fit_is_refused(spoil, run, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    path = deploy.save_run(run, tmp_path / "vit", "hub", "vit") / "model.safetensors"
+    weights = load_file(path)
+    if spoil == "a tensor is gone":
+        del weights["head.bias"]
+    else:
+        weights["head.bias" if spoil == "another shape" else "head.other"] = torch.zeros(3)
+    save_file(weights, path)
+    with pytest.raises(RuntimeError, match="head"):
+        deploy.PretrainedStudent.from_pretrained(tmp_path / "vit")
+
+
+@pytest.mark.parametrize("name, width", [("mit_pico", 64), ("mit_b0", 256), ("mit_b2", 32)])
+def test_transformers_says_the_same_after_a_round_trip(name, width, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    student = vit_student(name, 5, width).eval()
+    for module in student.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # not 0 and 1, which would hide a mix-up
+            module.running_mean.uniform_(-0.5, 0.5)
+            module.running_var.uniform_(0.5, 1.5)
+    deploy.to_transformers(student, list("abcde")).save_pretrained(tmp_path)
+    theirs = transformers.SegformerForSemanticSegmentation.from_pretrained(tmp_path).eval()
+    x = torch.randn(1, 3, 97, 130)
+    with torch.no_grad():
+        assert (theirs(x).logits - student(x).logits).abs().max() < 1e-5
+    assert theirs.config.id2label[4] == "e"
+
+
+MISTAKES = {
+    "no run": (["nowhere"], "is no run"),
+    "an unknown format": (["RUN", "--format", "tflite"], "tflite"),
+    "a CNN for transformers": (["RUN", "--format", "transformers", "--student", "cnn", "--out", "OUT"], "needed: vit"),
+    "an average for the hub": (["RUN", "--format", "hub", "--student", "average", "--out", "OUT"], "average"),
+    "a folder without a name": (["RUN", "--format", "hub", "--student", "vit"], "--out DIR"),
+    "a folder that is full": (["RUN", "--format", "hub", "--student", "vit", "--out", "RUN"], "not there yet"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_line(name, run, tmp_path, capsys):
+    arguments, needed = MISTAKES[name]
+    arguments = [{"RUN": str(run), "OUT": str(tmp_path / "out")}.get(part, part) for part in arguments]
+    before = sorted(path.name for path in run.iterdir())
+    assert cli.main(["export", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert needed in said and said.count("\n") == 1
+    assert sorted(path.name for path in run.iterdir()) == before and not (tmp_path / "out").exists()
+
+
+def test_without_onnxscript_the_way_on_is_named(run, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    monkeypatch.setattr(deploy, "export_program", lambda deployed: None)
+    with pytest.raises(UserError, match="pip install onnx onnxscript"):
+        deploy.export_run(run)

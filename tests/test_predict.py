@@ -1,0 +1,94 @@
+"""Masks for many pictures: folders, patterns, videos; what cannot be read is named, and the rest is done."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from collab_seg.cli import main
+
+
+def picture(path, size=(70, 50), seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def predict(*arguments):
+    return main(["predict", *map(str, arguments), "--no-progress"])
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos [1]"  # signs that a pattern would read
+    folder.mkdir()
+    for number in range(3):
+        picture(folder / f"{number}.png", (70 + number, 50), number)
+    picture(folder / "0.jpg")
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+def test_a_folder_is_done_whole_and_has_a_table(tiny_run, photos, tmp_path, capsys):
+    assert predict(tiny_run, photos, "--out", tmp_path / "out") == 0
+    table = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    assert sorted(table.width) == [70, 70, 71, 72] and table.agreement.between(0, 1).all()
+    assert (table.filter(like="share_").sum(axis=1) - 1).abs().max() < 1e-3
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert len(names) == 4 * 6 + 1 and {"000_0_cnn.png", "001_0_cnn.png", "1_average_overlay.png"} < set(names)
+    assert Image.open(tmp_path / "out" / "2_vit.png").size == (72, 50)
+
+
+def test_a_pattern_and_a_file_that_it_means_too_are_one(tiny_run, photos, tmp_path):
+    (tmp_path / "plain").mkdir()
+    for name in ("a1.png", "a2.png", "b.png"):
+        picture(tmp_path / "plain" / name)
+    assert predict(tiny_run, tmp_path / "plain" / "a?.png", tmp_path / "plain" / "a1.png", "--out", tmp_path / "out") == 0
+    assert len(pd.read_csv(tmp_path / "out" / "predictions.csv")) == 2
+
+
+def test_broken_pictures_are_named_and_the_others_are_done(tiny_run, photos, tmp_path, capsys):
+    whole = (photos / "1.png").read_bytes()
+    (photos / "1.png").write_bytes(whole[:60])
+    (photos / "9.png").write_text("no image")
+    assert predict(tiny_run, photos, tmp_path / "gone.png", "--out", tmp_path / "out") == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert [line.split(":")[0] for line in lines] == ["left out"] * 3 + ["collab-seg"], lines
+    assert all(name in text for name, text in zip(("1.png", "9.png", "gone.png"), lines))
+    assert "3 of 6 files could not be read" in lines[-1]
+    assert len(pd.read_csv(tmp_path / "out" / "predictions.csv")) == 3
+
+
+def test_a_video_keeps_its_frames_and_an_odd_size_is_cut(tiny_run, tmp_path):
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "drive.mp4"), "w") as film:
+        stream = film.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 66, 50, "yuv420p"
+        for number in range(5):
+            frame = np.full((50, 66, 3), 40 * number, np.uint8)
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        film.mux(stream.encode())
+    assert predict(tiny_run, tmp_path / "drive.mp4", "--out", tmp_path / "out") == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["drive_overlay.mp4"]
+    with av.open(str(tmp_path / "out" / "drive_overlay.mp4")) as film:
+        assert film.streams.video[0].average_rate == 10
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    assert len(frames) == 5 and frames[0].shape == (50, 66, 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"no film", b"\0\0\0\x20ftypisom" + bytes(200)])
+def test_what_is_no_video_is_one_line_and_leaves_nothing(content, tiny_run, tmp_path, capsys):
+    pytest.importorskip("av")
+    (tmp_path / "bad.mp4").write_bytes(content)
+    assert predict(tiny_run, tmp_path / "bad.mp4", "--out", tmp_path / "out") == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "bad.mp4" in said
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("name, needed", [("*.jpg", "no file matches"), ("empty", "holds no images"), ("gone.mp4", "missing")])
+def test_a_mistake_in_a_name_is_one_line(name, needed, tiny_run, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert predict(tiny_run, tmp_path / name, "--out", tmp_path / "out") == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and needed in said
