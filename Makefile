@@ -7,8 +7,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb))
 JOBS ?= 2
+ASSIGNMENT ?= *
 
-.PHONY: demo test audit learn help notebooks export readme assets results-toyscapes results-camvid results-reliability clean
+.PHONY: demo test audit learn release-assignments grade help notebooks export readme assets results-toyscapes results-camvid results-reliability clean
 
 demo: $(VENV)/.run  ## train both students on computed street scenes, print a table, write a picture
 	rm -rf runs/demo
@@ -26,6 +27,12 @@ audit: $(VENV)/.dev  ## look for unsafe code (bandit) and for known holes in wha
 
 learn: $(VENV)/.learn  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab nbs/index.ipynb
+
+release-assignments: $(VENV)/.teach  ## write the learners' copies of the exercises to assignments/release
+	$(BIN)/python assignments/classroom.py release
+
+grade: $(VENV)/.teach  ## grade assignments/submitted; only one of them: make grade ASSIGNMENT=10_pixel_bsd
+	OMP_NUM_THREADS=1 $(BIN)/python assignments/classroom.py grade "$(ASSIGNMENT)"
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -78,6 +85,10 @@ $(VENV)/.run: $(VENV)/bin/python settings.ini setup.py
 
 $(VENV)/.learn: $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --editable '.[learn]'
+	touch $@
+
+$(VENV)/.teach: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --editable '.[teach]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python settings.ini setup.py

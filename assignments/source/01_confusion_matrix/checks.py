@@ -1,0 +1,55 @@
+"""What assignment 1 is checked for; each check takes your function and raises Wrong with one line."""
+
+import torch
+
+from checking import Wrong, need, need_close, need_tensor, random_label
+from collab_seg.metrics import confusion_matrix as kit
+
+CLASSES = 4
+
+
+def labels(seed):
+    """A prediction and a target without void, in which every class occurs as both."""
+    prediction, target = (random_label(seed + shift, CLASSES, 5, 8) for shift in (0, 50))
+    for x in (prediction, target):
+        x[0, :CLASSES] = torch.arange(CLASSES)
+    return prediction, target
+
+
+def counts(confusion_matrix, seed=0):
+    prediction, target = labels(seed)
+    got, wanted = confusion_matrix(prediction, target, CLASSES), kit(prediction, target, CLASSES)
+    need_tensor(got, (CLASSES, CLASSES), "your confusion matrix")
+    if not wanted.equal(wanted.T) and got.equal(wanted.T):
+        raise Wrong("rows and columns are swapped; needed: row = truth, column = prediction")
+    need_close(got, wanted, "your confusion matrix counts wrongly")
+    need(got.dtype == torch.int64, f"your confusion matrix holds {got.dtype}; needed: torch.int64")
+
+
+def void(confusion_matrix, seed=0):
+    prediction, target = labels(seed)
+    target[1, : 3 + seed] = 255
+    got, known = confusion_matrix(prediction, target, CLASSES), target != 255
+    need(isinstance(got, torch.Tensor), f"your result is a {type(got).__name__}; needed: a tensor")
+    many = int(got.sum()) - int(known.sum())
+    without = confusion_matrix(prediction[known], target[known], CLASSES)
+    rows = (got - without).sum(1) if got.shape == without.shape else torch.tensor([many])
+    row = int(rows.abs().argmax())
+    need(
+        many <= 0,
+        f"your confusion matrix counts void pixels (label 255): {many} too many, {int(rows[row])} of them in row {row}",
+    )
+    need(
+        many == 0, f"your confusion matrix misses {-many} of {int(known.sum())} labelled pixels of an image with void"
+    )
+
+
+def absent(confusion_matrix, seed=0):
+    prediction, target = labels(seed)
+    got = confusion_matrix(prediction, target, CLASSES + 2)
+    need_tensor(
+        got,
+        (CLASSES + 2, CLASSES + 2),
+        f"your confusion matrix of {CLASSES + 2} classes, of which the last two do not occur,",
+    )
+    need(got[CLASSES:].sum() == 0 and got[:, CLASSES:].sum() == 0, "classes that do not occur are counted; needed: 0")
