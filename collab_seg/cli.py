@@ -160,7 +160,7 @@ class Eval:
         how = {} if usual else {"own_size": self.size == "own", "window": self.window, "stride": self.stride}
         report(self.run_dir, self.split, self.data, self.root, self.json, self.append, self.progress, **how)
 
-
+# %% ../nbs/14_cli.ipynb #cell-010
 @dataclass(frozen=True)
 class Predict:
     """Segment pictures of any size: colour masks and overlays of both students and of their average.
@@ -187,7 +187,7 @@ class Predict:
         written = predict_files(self.run_dir, self.images, self.out, self.progress, self.masks)
         print(f"wrote {len(written)} files to {self.out}")
 
-
+# %% ../nbs/14_cli.ipynb #cell-011
 @dataclass(frozen=True)
 class Export:
     """Write a trained student in a form that others use.
@@ -216,7 +216,7 @@ class Export:
         checked = "not checked: pip install onnxruntime" if difference is None else f"largest difference {difference:.0e}"
         print(f"wrote {path} ({checked}) and {path.with_suffix('.json')}")
 
-# %% ../nbs/14_cli.ipynb #cell-011
+# %% ../nbs/14_cli.ipynb #cell-013
 @dataclass(frozen=True)
 class Study:
     """Do a study: many runs from one file, on the same data, under one budget, into one table.
@@ -261,7 +261,7 @@ def job_options(given: tuple[str, ...]) -> dict:
         raise UserError(f"--job has {wrong!r}; needed: NAME=VALUE, e.g. gpus_per_node=1")
     return {name: int(value) if value.isdigit() else value for name, value in options.items()}
 
-# %% ../nbs/14_cli.ipynb #cell-012
+# %% ../nbs/14_cli.ipynb #cell-014
 @dataclass(frozen=True)
 class Reproduce:
     """Run a run again from its config.json and compare every figure; exit code 1 if one differs.
@@ -317,7 +317,7 @@ class Report:
 
         return report_command(results=self.results, out=self.out, study=self.study, check=self.check)
 
-# %% ../nbs/14_cli.ipynb #cell-013
+# %% ../nbs/14_cli.ipynb #cell-015
 def read_config(path) -> Config:
     "Settings from a file; UserError if it is not there."
     path = Path(path)
@@ -347,7 +347,7 @@ def report(run, split, data=None, root=None, json_path=None, csv_path=None, prog
     write_atomic(Path(json_path or Path(run) / name), json.dumps(rows, indent=2) + "\n")
     return students, scenes
 
-# %% ../nbs/14_cli.ipynb #cell-016
+# %% ../nbs/14_cli.ipynb #cell-018
 def is_main() -> bool:
     "Is this the process that writes and speaks? The only one, or the first of several."
     return os.environ.get("RANK", "0") == "0"
@@ -367,7 +367,7 @@ def start_processes(count: int, arguments: list[str]) -> list:
     around = [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
     return [subprocess.Popen(command, start_new_session=True, env=its) for its in around]  # nosec B603 # no shell
 
-# %% ../nbs/14_cli.ipynb #cell-017
+# %% ../nbs/14_cli.ipynb #cell-019
 class Died(Exception):
     "A process of several was killed; the message says how to go on."
 
@@ -405,7 +405,7 @@ def run_processes(count: int, arguments: list[str], patience: float = 10.0) -> i
         raise Died(f"process {first} was killed by signal {-code}; the others were ended; go on with: collab-seg train --resume {where}")
     return code
 
-# %% ../nbs/14_cli.ipynb #cell-018
+# %% ../nbs/14_cli.ipynb #cell-020
 def value_of(arguments: list[str], flag: str) -> str | None:
     "What stands behind a flag on the command line; None if the flag is not there."
     for place, argument in enumerate(arguments):
@@ -425,7 +425,7 @@ def starting_config(arguments: list[str]) -> Config:
         return Config()
     return PRESETS[one_of("preset", preset, PRESETS)]
 
-# %% ../nbs/14_cli.ipynb #cell-020
+# %% ../nbs/14_cli.ipynb #cell-022
 ABOUT = """Two students, a CNN and a ViT, learn semantic segmentation together and teach each other.
 
 First steps:
@@ -467,7 +467,7 @@ def one_line(box: str) -> str:
     said = [" ".join(part) for part in parts if not part[0].startswith(("For full", "Argument"))]
     return re.sub(r"\s+", " ", "; ".join(said)) or " ".join(box.split())
 
-# %% ../nbs/14_cli.ipynb #cell-021
+# %% ../nbs/14_cli.ipynb #cell-023
 def parse(arguments: list[str]):
     "The command that the arguments name; UserError if they name none."
     errors = io.StringIO()

@@ -251,7 +251,7 @@ def check_export(path, deployed: Deployed, sizes=((64, 64), (97, 130), (120, 160
             worst = max(worst, float(np.abs(run(image) - deployed(torch.from_numpy(image)).numpy()).max()))
     return worst
 
-
+# %% ../nbs/13_deploy.ipynb #cell-031
 def export_run(run, out=None, format: str = "onnx", student: str = "average") -> tuple[Path, float | None]:
     "Write a run's student, or the average of both, as one file; returns it and the largest difference found."
     write = FORMATS[one_of("format", format, FORMATS)]

@@ -52,7 +52,7 @@ def image_row(name, guesses: dict, surest, classes) -> dict:
             "agreement": f"{(guesses['cnn'] == guesses['vit']).mean():.4f}", "confidence": f"{surest.mean():.4f}",
             **{f"share_{name}": f"{share:.4f}" for name, share in zip(classes, counts)}}
 
-# %% ../nbs/13b_predict.ipynb #cell-013
+# %% ../nbs/13b_predict.ipynb #cell-014
 VIDEO_ENDINGS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
 
 
@@ -86,7 +86,7 @@ def stems_of(paths) -> list[str]:
             raise UserError(f"{path} has a name of {length} bytes, too long to add what its masks are called; needed: 230")
     return stems
 
-# %% ../nbs/13b_predict.ipynb #cell-016
+# %% ../nbs/13b_predict.ipynb #cell-017
 def _png(picture) -> bytes:
     buffer = io.BytesIO()
     PIL.Image.fromarray(picture).save(buffer, format="PNG")
@@ -130,7 +130,7 @@ def predict_files(run, names, out, progress: bool = True, masks: str = "colour")
         raise UserError(f"{failed} of {len(paths)} files could not be read and were left out; {len(written)} files are in {out}")
     return written
 
-# %% ../nbs/13b_predict.ipynb #cell-018
+# %% ../nbs/13b_predict.ipynb #cell-019
 def _av():
     try:
         import av
