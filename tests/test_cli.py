@@ -111,7 +111,7 @@ def test_eval_and_predict(tiny_run, tmp_path):
     done = call("predict", tiny_run, tmp_path / "wide.png", tmp_path / "other" / "wide.jpg", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert len(names) == 12 and Image.open(tmp_path / "out" / "000_wide_cnn.png").size == (131, 70)
+    assert len(names) == 13 and Image.open(tmp_path / "out" / "000_wide_cnn.png").size == (131, 70)
     done = call("predict", tiny_run, tmp_path / "r.csv")
     assert done.returncode == 2 and "r.csv cannot be read as an image" in done.stderr
 
