@@ -9,7 +9,7 @@ NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb))
 JOBS ?= 2
 ASSIGNMENT ?= *
 
-.PHONY: demo test audit learn release-assignments grade help notebooks export readme assets results-toyscapes results-camvid results-reliability clean
+.PHONY: demo test audit learn release-assignments grade docs help notebooks export readme assets results-toyscapes results-camvid results-reliability clean
 
 demo: $(VENV)/.run  ## train both students on computed street scenes, print a table, write a picture
 	rm -rf runs/demo
@@ -33,6 +33,10 @@ release-assignments: $(VENV)/.teach  ## write the learners' copies of the exerci
 
 grade: $(VENV)/.teach  ## grade assignments/submitted; only one of them: make grade ASSIGNMENT=10_pixel_bsd
 	OMP_NUM_THREADS=1 $(BIN)/python assignments/classroom.py grade "$(ASSIGNMENT)"
+
+docs: $(VENV)/.docs  ## build the documentation site, offline, into _docs/site
+	OMP_NUM_THREADS=1 $(BIN)/python docs/make_docs.py
+	@echo "look at it: $(BIN)/python -m http.server --directory _docs/site"
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -89,6 +93,10 @@ $(VENV)/.learn: $(VENV)/.run
 
 $(VENV)/.teach: $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --editable '.[teach]'
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python settings.ini setup.py

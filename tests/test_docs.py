@@ -1,0 +1,58 @@
+"""The site is made offline, every link in it leads somewhere, and no page fetches anything from elsewhere."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "docs"))
+for name in ("mkdocs", "material", "mkdocs_jupyter", "latex2mathml", "yaml"):
+    pytest.importorskip(name, reason="the site needs the extra docs")
+
+
+@pytest.fixture(scope="module")
+def site():
+    done = subprocess.run([sys.executable, str(ROOT / "docs" / "make_docs.py")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return ROOT / "_docs" / "site"
+
+
+def test_every_notebook_and_module_has_its_page(site):
+    for path in (ROOT / "nbs").glob("[0-9]*.ipynb"):
+        assert (site / "chapters" / f"{path.stem}.html").exists(), path
+    for path in (ROOT / "collab_seg").glob("[a-z]*.py"):
+        assert (site / "api" / f"{path.stem}.html").exists(), path
+
+
+def test_formulas_are_drawn_and_pictures_are_there(site):
+    page = (site / "chapters" / "05_hfd.html").read_text()
+    assert "<math" in page and "data:image/png" in page
+    for path in (site / "chapters").glob("*.html"):
+        text = re.sub(r"<(pre|code|script|style)\b.*?</\1>", "", path.read_text(), flags=re.S)
+        assert "$$" not in text and "#| export" not in text, path
+
+
+def test_a_parameter_is_explained_by_its_comment(site):
+    page = (site / "api" / "core.html").read_text()
+    assert "highest learning rate" in page and "<td><code>lr</code></td>" in page
+
+
+def test_what_is_wrong_is_found(tmp_path):
+    from make_docs import check_links
+
+    (tmp_path / "a.html").write_text(
+        '<a href="b.html#there">b</a> <a href="c.html">c</a> <a href="#here">x</a> <a href="https://example.org">fine</a>'
+        '<script src="https://example.org/x.js"></script> <a href="b.html#nowhere">b</a>')
+    (tmp_path / "b.html").write_text('<h1 id="there">b</h1>')
+    wrong = check_links(tmp_path)
+    assert len(wrong) == 4 and any("x.js" in line for line in wrong) and any("c.html" in line for line in wrong)
+    assert any("#here" in line for line in wrong) and any("#nowhere" in line for line in wrong)
+
+
+def test_the_search_knows_the_losses(site):
+    found = json.loads((site / "search" / "search_index.json").read_text())["docs"]
+    assert sum("RegionBSD" in page["text"] or "RegionBSD" in page["title"] for page in found) > 2
