@@ -42,7 +42,7 @@ from .core import (PRESETS, Config, UserError, check_config, config_from_dict, c
                              one_of, write_atomic)
 from .data import open_source
 from .train import (METHODS, Stopped, environment, known_method, make_batches, method_losses, result_rows,
-                              score_run, stop_requests, train)
+                              score_run, stop_requests, sweep, train)
 from .vit import build_students, run_config
 
 # %% ../nbs/10_experiments.ipynb #cell-009
@@ -390,14 +390,11 @@ def collect(study: Study, out) -> None:
 def do_run(study: Study, run: Run, out, progress: bool = False) -> None:
     "Bring a run from where it stands to its rows in the table."
     folder, steps = Path(out) / run.folder, run.config.optim.steps
+    sweep(folder)  # what a killed process was writing; only we hold the lock
     if not (folder / "summary.json").exists():
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
-        for broken in folder.glob(".*"):  # what a killed process was writing; only we hold the lock
-            broken.unlink()
         train(run.config, folder, (folder / "config.json").exists(), progress, save_every=max(1, min(200, steps // 4)))
-    for path in (folder / "state.json", *folder.glob("state-*.safetensors")):  # killed before it could tidy up
-        path.unlink(missing_ok=True)
     if not (folder / "rows.json").exists():
         scores, source, _, _ = score_run(folder, study.score, root=run.config.data.root, progress=progress)
         rows = result_rows(folder, scores, source, study.score)

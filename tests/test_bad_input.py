@@ -615,8 +615,7 @@ BAD_RUNS = {  # name: (what is done to a finished run, what the line says)
         "cnn.safetensors"),
     "another width": (lambda r: _edit(r, "config.json", lambda c: c["students"].update(decoder_width=24)),
         "cnn.safetensors"),
-    "another data set": (lambda r: _edit(r, "config.json", lambda c: c["data"].update(data="toyscapes")),
-        "safetensors"),
+    "classes cut": (lambda r: (r / "classes.json").write_text('{"classes": ["sky"'), "classes.json"),
     "settings gone": (lambda r: (r / "config.json").unlink(), "config.json"),
     "settings cut": (lambda r: (r / "config.json").write_text('{"data": {"da'), "config.json"),
     "settings of another version": (lambda r: _edit(r, "config.json", lambda c: c["optim"].update(momentum=0.9)),
@@ -627,6 +626,8 @@ BAD_RUNS = {  # name: (what is done to a finished run, what the line says)
     "settings not text": (lambda r: (r / "config.json").write_bytes(b"\xff\xfe\x00"), "config.json"),
 }
 BAD_RECORDS = {  # what only `eval` reads
+    "another data set": (lambda r: _edit(r, "config.json", lambda c: c["data"].update(data="toyscapes")),
+        "has learnt the classes"),
     "no summary": (lambda r: (r / "summary.json").unlink(), "summary.json"),
     "summary cut": (lambda r: (r / "summary.json").write_text('{"steps": '), "summary.json"),
     "summary a list": (lambda r: (r / "summary.json").write_text("[]"), "summary.json"),

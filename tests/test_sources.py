@@ -485,7 +485,7 @@ def test_own_data_is_trained_on_scored_and_predicted(own_run, tmp_path, capsys):
     shown = np.array(Image.open(tmp_path / "colour" / "photo_average.png"))
     assert ids.shape == (HEIGHT, WIDTH) and {*np.unique(ids)} <= {1, 2, 3}
     assert (shown == np.array([(0, 0, 0), *known["palette"]], np.uint8)[ids]).all()
-    assert sorted(path.name for path in (tmp_path / "ids").iterdir()) == ["average", "cnn", "vit"]
+    assert sorted(path.name for path in (tmp_path / "ids").iterdir()) == ["average", "cnn", "predictions.csv", "vit"]
 
 
 def test_masks_are_the_same_when_the_data_is_gone(own_run, tmp_path, capsys):
