@@ -7,7 +7,6 @@ __all__ = ['VIDEO_ENDINGS', 'predict_image', 'mask_files', 'image_row', 'find_pi
            'predict_video']
 
 # %% ../nbs/13b_predict.ipynb #cell-002
-import csv
 import glob
 import io
 import os
@@ -15,6 +14,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import PIL.Image
 import torch
 from tqdm.auto import tqdm
@@ -22,16 +22,15 @@ from tqdm.auto import tqdm
 from .benchmarks import file_numbers
 from .cnn import Student
 from .core import UserError, colorize, one_of, overlay, plain, write_atomic
-from .data import IMAGE_ENDINGS, Source, normalize, read_image, resize_image
+from .data import IMAGE_ENDINGS, Source, read_image
+from .deploy import as_read
 from .train import WAYS, open_students, probabilities
 
 # %% ../nbs/13b_predict.ipynb #cell-005
 def predict_image(cnn: Student, vit: Student, image, short_side: int) -> tuple[dict, np.ndarray]:  # (3, H, W) uint8
     "Label maps (H, W) uint8 of both students and their average at the image's size, and the average's largest probability."
-    size = image.shape[-2:]
-    scale = short_side / min(size)
-    seen = resize_image(image, [max(32, round(side * scale)) for side in size])
-    both = probabilities(cnn, vit, normalize(seen)[None].to(next(cnn.parameters()).device), size)
+    seen = as_read(image, short_side)[None].to(next(cnn.parameters()).device)
+    both = probabilities(cnn, vit, seen, image.shape[-2:])
     surest = both["average"].max(1).values[0].cpu().numpy()
     return {way: both[way].argmax(1)[0].byte().cpu().numpy() for way in WAYS}, surest
 
@@ -93,14 +92,6 @@ def _png(picture) -> bytes:
     return buffer.getvalue()
 
 
-def _table(rows: list[dict]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
 def predict_files(run, names, out, progress: bool = True, masks: str = "colour") -> list[Path]:
     "Write masks and overlays of each picture and video, and predictions.csv; UserError at the end if some could not be read."
     paths = find_pictures(names)
@@ -125,7 +116,7 @@ def predict_files(run, names, out, progress: bool = True, masks: str = "colour")
             for place, pixels in mask_files(image, guess, source, masks, way, stem):
                 written.append(write_atomic(Path(out) / place, _png(pixels)))
     if rows:
-        written.append(write_atomic(Path(out) / "predictions.csv", _table(rows)))
+        written.append(write_atomic(Path(out) / "predictions.csv", pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")))
     if failed:
         raise UserError(f"{failed} of {len(paths)} files could not be read and were left out; {len(written)} files are in {out}")
     return written
