@@ -120,7 +120,7 @@ CITYSCAPES = register(Source(
     label_ids=tuple(row.id for row in COUNTED),
 ))
 
-# %% ../nbs/01b_benchmarks.ipynb #cell-026
+# %% ../nbs/01b_benchmarks.ipynb #cell-028
 def file_numbers(label, label_ids):  # (H, W) class numbers -> (H, W) uint8
     "The numbers that a data set's own label files have for the classes; `label_ids` None: they are the same."
     return np.asarray(label, np.uint8) if label_ids is None else np.asarray(label_ids, np.uint8)[label]

@@ -39,7 +39,7 @@ def class_balanced_mean(values, mask, label, num_classes: int):
     counts = of_all(counts)
     return processes() * (sums / counts.clamp(min=1)).sum() / (counts > 0).sum().clamp(min=1)
 
-# %% ../nbs/07_bsd_pixel.ipynb #cell-017
+# %% ../nbs/07_bsd_pixel.ipynb #cell-018
 class PixelBSD(DistillationLoss):
     "Pixel-wise bidirectional selective distillation, in logit space."
 
@@ -57,7 +57,7 @@ class PixelBSD(DistillationLoss):
         self.balance = one_of("balance", balance, ("pixel", "class"))
 
     def maps(self, cnn, vit, label) -> dict:
-        "Who learns at which pixel; a control replaces this."
+        "Who learns at which pixel; a control (notebook 09) replaces this."
         return pixel_directions(cnn.logits, vit.logits, label, self.margin, self.peer_correct)
 
     def directed(self, cnn, vit, target):

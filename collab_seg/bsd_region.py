@@ -6,7 +6,7 @@
 __all__ = ['TEACHERS', 'REGION_DISTANCES', 'pixel_errors', 'directions', 'region_sum', 'region_mean', 'region_directions',
            'teacher_picture', 'region_cosine', 'region_mse', 'region_cells', 'region_affinity', 'RegionBSD']
 
-# %% ../nbs/06_bsd_region.ipynb #cell-003
+# %% ../nbs/06_bsd_region.ipynb #cell-005
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -15,7 +15,7 @@ from .core import IGNORE_INDEX, Directed, UserError, colorize, one_of
 from .data import resize_label
 from .hfd import DistillationLoss, masked_mean, unit
 
-# %% ../nbs/06_bsd_region.ipynb #cell-006
+# %% ../nbs/06_bsd_region.ipynb #cell-008
 def pixel_errors(logits, label):  # (B, K, h, w), (B, h, w) -> (B, h, w), 0 where void
     "Cross-entropy of each pixel against the truth, without gradient: the measure of reliability."
     return F.cross_entropy(logits.detach(), label.long(), ignore_index=IGNORE_INDEX, reduction="none")
@@ -27,7 +27,7 @@ def directions(cnn_error, vit_error, valid, margin: float = 0.0) -> dict:
     to_vit = valid & (cnn_error + margin < vit_error)
     return {"to_cnn": to_cnn, "to_vit": to_vit, "valid": valid}
 
-# %% ../nbs/06_bsd_region.ipynb #cell-011
+# %% ../nbs/06_bsd_region.ipynb #cell-013
 def region_sum(x, size: int):  # (B, C, h, w) -> (B, C, rows, columns)
     "Sum over windows of size x size cells; windows at the right and lower edge may be smaller."
     return F.avg_pool2d(x, size, ceil_mode=True, divisor_override=1)
@@ -42,12 +42,12 @@ def region_mean(x, valid, size: int):  # (B, C, h, w), (B, h, w) bool
 
 def region_directions(cnn_logits, vit_logits, label, size: int, errors=pixel_errors) -> dict:
     "Direction masks (B, rows, columns): the student with the lower mean error in a region teaches it."
-    valid = label != IGNORE_INDEX
-    errors = torch.stack([errors(z, label) for z in (cnn_logits, vit_logits)], dim=1)
-    means, has = region_mean(errors, valid, size)
+    valid = label != IGNORE_INDEX  # `errors` measures reliability; notebook 09 puts another measure in
+    both = torch.stack([errors(z, label) for z in (cnn_logits, vit_logits)], dim=1)
+    means, has = region_mean(both, valid, size)
     return directions(means[:, 0], means[:, 1], has)
 
-# %% ../nbs/06_bsd_region.ipynb #cell-016
+# %% ../nbs/06_bsd_region.ipynb #cell-018
 TEACHERS = ((0, 114, 178), (230, 159, 0), (150, 150, 150))  # the CNN teaches, the ViT teaches, nobody
 
 
@@ -58,7 +58,7 @@ def teacher_picture(maps: dict, index: int, cells: int = 1):  # masks (B, h, w) 
     teacher[~maps["valid"][index].cpu()] = IGNORE_INDEX
     return colorize(teacher.repeat_interleave(cells, 0).repeat_interleave(cells, 1), TEACHERS)
 
-# %% ../nbs/06_bsd_region.ipynb #cell-021
+# %% ../nbs/06_bsd_region.ipynb #cell-023
 def region_cosine(own, peer, valid, size):
     "1 - cosine between the mean features of a region; (B, rows, columns)."
     (a, _), (b, _) = (region_mean(x, valid, size) for x in (own, peer))
@@ -89,7 +89,7 @@ def region_affinity(own, peer, valid, size, temperature: float = 0.1):
 
 REGION_DISTANCES = {"cosine": region_cosine, "mse": region_mse, "cells": region_cells, "affinity": region_affinity}
 
-# %% ../nbs/06_bsd_region.ipynb #cell-024
+# %% ../nbs/06_bsd_region.ipynb #cell-026
 class RegionBSD(DistillationLoss):
     "Region-wise bidirectional selective distillation, in the space of `high` features."
 
@@ -109,7 +109,7 @@ class RegionBSD(DistillationLoss):
         self.from_vit = nn.Conv2d(vit_channels, cnn_channels, 1) if projected else nn.Identity()
 
     def maps(self, cnn, vit, label) -> dict:
-        "Who learns in which region; a control replaces this."
+        "Who learns in which region; a control (notebook 09) replaces this."
         return region_directions(cnn.logits, vit.logits, label, self.size)
 
     def directed(self, cnn, vit, target):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ABOUT', 'DataList', 'DataShow', 'DataCheck', 'DataConvert', 'Train', 'Eval', 'Predict', 'Export', 'Study',
            'job_options', 'Reproduce', 'Methods', 'Report', 'read_config', 'report', 'is_main', 'start_processes',
-           'Died', 'run_processes', 'value_of', 'starting_config', 'commands', 'one_line', 'parse', 'main']
+           'Died', 'run_processes', 'value_of', 'starting_config', 'unheard', 'commands', 'one_line', 'parse', 'main']
 
 # %% ../nbs/14_cli.ipynb #cell-004
 import contextlib
@@ -15,7 +15,7 @@ import json
 import os
 import re
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -123,6 +123,8 @@ class Train:
         config, out = self.config, self.out
         if self.resume:
             config, out = run_config(self.resume), self.resume
+            if (extra := unheard(self.config, config)) and is_main():
+                print(f"note: the run goes on with its own settings; ignored: {', '.join(extra)}", file=sys.stderr)
         open_source(config.data).load(config.data.root, "val")  # a mistake here must not wait for the end
         out = out or f"runs/{config.data.data}-{config.distill.method}-s{config.optim.seed}"
         if self.save_every < 1 or self.time_limit < 0:
@@ -304,13 +306,13 @@ class Report:
     Try
       collab-seg report                                        all studies in results/, into report/
       collab-seg report --study camvid_pocket                  one of them
-      collab-seg report --check                                does report/ still follow from results/?
+      collab-seg report --check                                do README and notebooks still follow from results/?
     """
 
     results: str = "results"  # folder with the CSV files
     out: str = "report"  # folder to write to
     study: str | None = None  # only this study; default: all
-    check: bool = False  # write nothing; say whether what is in `out` is what would be written
+    check: bool = False  # write nothing; say whether what README, notebooks and results/ show is what the CSV files give
 
     def run(self):
         from collab_seg.results import report_command
@@ -347,7 +349,7 @@ def report(run, split, data=None, root=None, json_path=None, csv_path=None, prog
     write_atomic(Path(json_path or Path(run) / name), json.dumps(rows, indent=2) + "\n")
     return students, scenes
 
-# %% ../nbs/14_cli.ipynb #cell-018
+# %% ../nbs/14_cli.ipynb #cell-017
 def is_main() -> bool:
     "Is this the process that writes and speaks? The only one, or the first of several."
     return os.environ.get("RANK", "0") == "0"
@@ -367,7 +369,7 @@ def start_processes(count: int, arguments: list[str]) -> list:
     around = [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
     return [subprocess.Popen(command, start_new_session=True, env=its) for its in around]  # nosec B603 # no shell
 
-# %% ../nbs/14_cli.ipynb #cell-019
+# %% ../nbs/14_cli.ipynb #cell-018
 class Died(Exception):
     "A process of several was killed; the message says how to go on."
 
@@ -424,6 +426,13 @@ def starting_config(arguments: list[str]) -> Config:
     if preset is None:
         return Config()
     return PRESETS[one_of("preset", preset, PRESETS)]
+
+
+def unheard(told: Config, kept: Config) -> list[str]:
+    "Settings on a command line that a run which goes on with its own does not take."
+    told, kept, usual = (asdict(config) for config in (told, kept, Config()))
+    return [f"{name}={value}" for part, values in told.items() for name, value in values.items()
+            if value != kept[part][name] and value != usual[part][name]]
 
 # %% ../nbs/14_cli.ipynb #cell-022
 ABOUT = """Two students, a CNN and a ViT, learn semantic segmentation together and teach each other.

@@ -61,7 +61,7 @@ def one_of(name, value, known):
 # %% ../nbs/00_core.ipynb #cell-014
 @dataclass(frozen=True)
 class ImageConfig:
-    "Which images and labels. The last seven are for own data (folder, hf); what they do is in notebook 01b."
+    "Which images and labels. The last seven are for own data (folder, hf); what they do is in notebook 01c."
     data: str = "toyscapes"  # data set by name; `collab-seg data list` shows them
     root: str | None = None  # folder of the data set; ToyScapes is computed and needs none
     split: str = "train"  # the part to learn from; camvid also has "fit", the rest of which is "held_out"
@@ -113,8 +113,8 @@ class DistillConfig:
     region_size: int = 4  # a region is a square of this many cells of the `high` map
     region_distance: Literal["cosine", "mse", "cells", "affinity"] = "cosine"  # how regions compare
     temperature: float = 1.0  # T: above 1 softens the predictions that are passed on
-    margin: float = 0.0  # a pixel moves only where the peer is better by more than this, in nats
-    peer_correct: bool = False  # a pixel moves only where the peer's class is right as well
+    margin: float = 0.0  # a pixel teaches only where the peer's cross-entropy is lower by more than this, in nats
+    peer_correct: bool = False  # a pixel teaches only where the peer's class is right as well
     balance: Literal["pixel", "class"] = "pixel"  # pixel mean, or mean a class, then over classes
 
 # %% ../nbs/00_core.ipynb #cell-018
@@ -152,9 +152,10 @@ def config_to_json(config: Config) -> str:
 def config_sha(config: Config) -> str:
     "Twelve hex digits that name these settings; where files lie and how they are read does not count."
     ours, plain = dataclasses.asdict(config), dataclasses.asdict(Config())
-    told = {part: {name: value for name, value in values.items()  # only what is not a default:
-                   if value != plain[part][name] and name not in ("root", "cache", "workers")}  # a new setting
-            for part, values in ours.items()}  # must not give all old runs another name
+    # Only what differs from its default counts: a setting added later leaves the names of old runs as they are.
+    told = {part: {name: value for name, value in values.items()
+                   if value != plain[part][name] and name not in ("root", "cache", "workers")}
+            for part, values in ours.items()}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 # %% ../nbs/00_core.ipynb #cell-022
@@ -301,7 +302,7 @@ def seed_everything(seed: int) -> None:
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
 
-# %% ../nbs/00_core.ipynb #cell-036
+# %% ../nbs/00_core.ipynb #cell-039
 def write_atomic(path, content) -> Path:
     "Write text or bytes so that `path` is either as it was before or complete."
     path = Path(path)
@@ -337,7 +338,7 @@ def _umask():
     os.umask(mask)
     return mask
 
-# %% ../nbs/00_core.ipynb #cell-039
+# %% ../nbs/00_core.ipynb #cell-042
 def colorize(
     label,  # (H, W) whole numbers; 255 is void
     palette,  # one (red, green, blue) a class, 0 to 255
@@ -357,7 +358,7 @@ def overlay(image, label, palette, strength=0.5):
     mixed = (1 - strength) * np.asarray(image) + strength * colorize(label, palette)
     return np.where((np.asarray(label) == IGNORE_INDEX)[..., None], image, mixed).astype(np.uint8)
 
-# %% ../nbs/00_core.ipynb #cell-040
+# %% ../nbs/00_core.ipynb #cell-043
 def show_grid(
     rows,  # a list of rows, each a list of (H, W, 3) uint8 or (H, W) arrays
     titles=None,  # one title a column
@@ -383,7 +384,7 @@ def show_grid(
         axis.set_title(title, fontsize=10)
     return figure
 
-# %% ../nbs/00_core.ipynb #cell-041
+# %% ../nbs/00_core.ipynb #cell-044
 def save_figure(path, figure) -> Path:
     "Write a matplotlib figure as a PNG, whole or not at all, and let go of it."
     import io

@@ -538,7 +538,7 @@ def worker() -> None:
 
     def stop_with_parent():
         os.read(0, 1)
-        asked.append(signal.SIGTERM)  # in case that the signal comes when a run is just ending
+        asked.append(signal.SIGTERM)  # in case the signal comes when a run is just ending
         os.kill(os.getpid(), signal.SIGTERM)
 
     study = read_study(task["file"], task["root"])

@@ -101,7 +101,7 @@ def of_all(count):
 
 def masked_mean(values, mask):
     "Mean of `values` where `mask`; 0, with a gradient of 0, where the mask is empty."
-    # Processes average their gradients; so that the result is the mean over all their units, each counts that often.
+    # The framework averages gradients over processes; times their number, the result is the mean over all units.
     return processes() * torch.where(mask, values, 0.0).sum() / of_all(mask.sum()).clamp(min=1)
 
 # %% ../nbs/05_hfd.ipynb #cell-014
@@ -134,7 +134,7 @@ def disturb_void(output: StudentOutput, target) -> StudentOutput:
 
 # %% ../nbs/05_hfd.ipynb #cell-017
 class AttentionTranslator(nn.Module):
-    "CNN to ViT: self-attention over non-void places, then a 1x1 projection. The CNN learns to gather context."
+    "Makes the ViT's map of the CNN's, for `to_cnn`: self-attention over non-void places, then a 1x1 projection."
 
     def __init__(self, inputs: int, outputs: int, heads: int = 4, reduction: int = 4):
         super().__init__()
@@ -150,6 +150,7 @@ class AttentionTranslator(nn.Module):
         source, known = self._reduced(to_map(normed, x.shape[-2:]), valid)
         q, k, v = (t.unflatten(2, (self.heads, -1)).transpose(1, 2)
                    for t in (self.q(normed), *self.kv(source).chunk(2, dim=-1)))
+        # q (B, heads, h*w, c); k, v (B, heads, M windows, c)
         void = torch.where(known, 0.0, -1e9).to(x.dtype)[:, None, None]  # an all-void image stays finite
         gathered = F.scaled_dot_product_attention(q, k, v, attn_mask=void.expand(-1, -1, q.shape[2], -1))
         return to_map(self.project(tokens + self.mix(gathered.transpose(1, 2).flatten(2))), x.shape[-2:])
@@ -163,7 +164,7 @@ class AttentionTranslator(nn.Module):
 
 # %% ../nbs/05_hfd.ipynb #cell-019
 class ConvMLPTranslator(nn.Module):
-    "ViT to CNN: 1x1, depthwise 3x3, GELU, 1x1. The ViT learns local detail."
+    "Makes the CNN's map of the ViT's, for `to_vit`: 1x1, depthwise 3x3, GELU, 1x1."
 
     def __init__(self, inputs: int, outputs: int, ratio: int = 2):
         super().__init__()

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['confusion_matrix', 'Score', 'score', 'Confusion']
 
-# %% ../nbs/02_metrics.ipynb #cell-003
+# %% ../nbs/02_metrics.ipynb #cell-005
 from typing import NamedTuple
 
 import torch
 
 from .core import IGNORE_INDEX, UserError
 
-# %% ../nbs/02_metrics.ipynb #cell-007
+# %% ../nbs/02_metrics.ipynb #cell-010
 def confusion_matrix(
     prediction,  # (..., H, W) whole numbers, 0..K-1
     target,  # the same shape, 0..K-1 or 255 for void
@@ -31,7 +31,7 @@ def confusion_matrix(
     counts = torch.bincount(truth * num_classes + guess, minlength=num_classes**2)
     return counts.reshape(num_classes, num_classes)
 
-# %% ../nbs/02_metrics.ipynb #cell-010
+# %% ../nbs/02_metrics.ipynb #cell-013
 class Score(NamedTuple):
     "What a prediction is worth; shares from 0 to 1."
     iou: torch.Tensor  # (K,) float64; NaN for a class that is in neither truth nor prediction
@@ -46,7 +46,7 @@ def score(matrix) -> Score:  # (K, K) counts
     iou = hits / (truth + guess - hits)  # 0 / 0 is NaN: the class is nowhere
     return Score(iou, iou.nanmean().item(), (hits.sum() / matrix.sum()).item())
 
-# %% ../nbs/02_metrics.ipynb #cell-015
+# %% ../nbs/02_metrics.ipynb #cell-021
 class Confusion:
     "A confusion matrix that grows batch by batch, on the device of the labels."
 
@@ -61,7 +61,7 @@ class Confusion:
         self.matrix = counts if self.matrix is None else self.matrix + counts
 
     def gather(self, device="cpu"):
-        "Where several processes share a split: add up what they counted, in each of them."
+        "Where several processes share a split (notebook 08): add up what they counted, in each of them."
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             empty = torch.zeros(self.num_classes, self.num_classes, dtype=torch.int64)
             self.matrix = (empty if self.matrix is None else self.matrix).to(device)

@@ -129,7 +129,7 @@ for _name, _ensemble, _where in (("naive", lower_error, "pixels where the peer i
 
 # %% ../nbs/09_peers.ipynb #cell-028
 class GatedEnsemble(DistillationLoss):
-    "ONE (Lan, Zhu, Gong; NeurIPS 2018): both learn from a mix of both, weighted an image by a learnt gate."
+    "ONE (Lan, Zhu, Gong; NeurIPS 2018): both learn from a mix of both, weighted per image by a learnt gate."
 
     selective = False
 
@@ -219,7 +219,7 @@ def channel_kl(own, peer, label, temperature: float = 4.0):
 
 
 add_peer("cwd", 50.0, lambda d, cnn, vit: Mutual(channel_kl, (cnn.high_channels, vit.high_channels)),
-         "high features, projected, a map a channel", "everywhere",
+         "high features, projected, one map per channel", "everywhere",
          "Shu et al., ICCV 2021; weight: CIRKD's scripts")
 
 # %% ../nbs/09_peers.ipynb #cell-046

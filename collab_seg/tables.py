@@ -70,7 +70,9 @@ def summary(rows):
     uneven = "threads" in rows and rows.threads.nunique() > 1
     note = (about(rows) + " Mean ± standard deviation over seeds; both: mean of the two students; average: their "
             "probabilities averaged; speed (images a second in training) and peak memory: times that of alone.")
-    return pd.DataFrame(lines), note + " Speeds were taken with different numbers of threads." * uneven
+    note += " Speeds were taken with different numbers of threads." * uneven
+    unequal = len({line["seeds"] for line in lines}) > 1
+    return pd.DataFrame(lines), note + " Lines of different seeds must not be subtracted; see the differences." * unequal
 
 # %% ../nbs/10c_tables.ipynb #cell-012
 TESTS = (" Paired over shared seeds; the units are seeds, not images. Brackets: 95 % paired t interval. p: two-sided "
@@ -118,7 +120,7 @@ def bar(text: str, table, method, reference, student="both", least=0.0, sure=Fal
     if not result.seeds:
         met = f"open: no shared seed of {method} and {reference or 'a peer'}"
     elif round(result.mean, 2) < least or result.mean <= 0:  # rounded as it is shown
-        met = "no"
+        met = "no, in one seed" if result.seeds == 1 else "no"
     elif clear:
         met = "yes"
     elif result.seeds == 1:
@@ -143,7 +145,7 @@ def bars(rows):
         lines += [bar(f"{ours} beats control {control}", table, ours, control) for control in GROUPS["control"]]
     note = (" Without a student's name: the mean of both students. Value: mean difference over shared seeds; interval: "
             "95 % paired t interval, seeds as units, not adjusted for the number of bars. The best peer is chosen on "
-            "these rows, which favours it.")
+            "these rows, over the seeds that all peers have, which favours it.")
     return pd.DataFrame(lines), about(rows) + note
 
 # %% ../nbs/10c_tables.ipynb #cell-019

@@ -12,7 +12,7 @@ __all__ = ['CLASSES', 'SKY', 'ROAD', 'PAVEMENT', 'BUILDING', 'TREE', 'CAR', 'PER
            'draw_house', 'draw_row', 'place_things', 'compose', 'noise_bank', 'draw_sky', 'develop', 'void_outlines',
            'render']
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-003
+# %% ../nbs/00b_toyscapes.ipynb #cell-005
 from bisect import bisect_left
 from collections import namedtuple
 from functools import lru_cache
@@ -20,16 +20,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-006
+# %% ../nbs/00b_toyscapes.ipynb #cell-008
 CLASSES = ("sky", "road", "pavement", "building", "tree",
            "car", "person", "pole", "sign", "hedge")
 SKY, ROAD, PAVEMENT, BUILDING, TREE, CAR, PERSON, POLE, SIGN, HEDGE = range(len(CLASSES))
-VOID = 255  # pixels that nobody is asked about
+VOID = 255  # pixels that count nowhere
 # Hues after Okabe and Ito, spread over many lightnesses too, so that no eye mixes two up.
 PALETTE = ((86, 180, 233), (90, 90, 100), (205, 190, 210), (150, 75, 30), (0, 125, 90),
            (0, 70, 170), (230, 95, 150), (120, 0, 240), (240, 228, 66), (165, 215, 130))
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-009
+# %% ../nbs/00b_toyscapes.ipynb #cell-011
 ZENITHS = (96, 142, 206), (150, 170, 196), (186, 190, 194), (120, 150, 190)
 HAZES = (206, 214, 222), (226, 212, 190), (190, 196, 204)
 STONES = (104, 104, 106), (124, 120, 116), (90, 92, 98)
@@ -45,7 +45,7 @@ METALS = (70, 74, 78), (120, 124, 124), (60, 84, 76), (150, 150, 146)
 TYRE, GLASS, RED, WHITE = (28, 28, 32), (52, 56, 66), (190, 40, 30), (240, 236, 210)
 MIRROR = 0, 0, 0  # no colour of its own: the sky's is added
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-012
+# %% ../nbs/00b_toyscapes.ipynb #cell-015
 WORD = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15  # SplitMix64's step from one counter to the next
 
@@ -87,7 +87,7 @@ class Dice:
         bits = self(0, (1 << 15) - 1)
         return red - 16 + (bits & 31), green - 16 + (bits >> 5 & 31), blue - 16 + (bits >> 10)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-015
+# %% ../nbs/00b_toyscapes.ipynb #cell-018
 TILE = 128     # texels along a tile's side; tiles repeat without a seam
 CONTRAST = 22  # greys from a tile's mean to its extremes
 
@@ -140,7 +140,7 @@ def weave(name, u, v, shift):
     "A texture at coordinates that together span (h, w); one texel is 1 << shift of their units."
     return textures()[name].take((v >> shift & TILE - 1) * TILE + (u >> shift & TILE - 1))
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-018
+# %% ../nbs/00b_toyscapes.ipynb #cell-024
 VIEW = 3840, 5120  # height and width of the picture in view units, whatever its pixels
 FOCAL = 12         # the focal length is 1 << FOCAL view units: a lens of 64 degrees
 FAR = 12000        # cm to the end of the street
@@ -169,13 +169,14 @@ class Patch(NamedTuple):
     def texture(self, name):
         "A texture laid on the face, as fine as its distance lets us see."
         near = self.z if self.face == "front" else self.z.min(initial=FAR)
+        # Each doubling of the distance doubles a texel: else far bricks would flicker as single pixels.
         return weave(name, self.u, self.v, max(1, int(near >> 9).bit_length()))
 
     def frame(self, wide, high):
         "The face's u and v as if it were so wide and high, with u counted from the middle."
         return self.u * wide // self.wide - wide // 2, self.v * high // self.high
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-021
+# %% ../nbs/00b_toyscapes.ipynb #cell-027
 def pixel_centres(count, view, zero):
     "Where an axis's pixels lie among so many view units, counted from the vanishing point."
     return (2 * np.arange(count, dtype=np.int32) + 1) * view // (2 * count) - zero
@@ -199,7 +200,8 @@ class Scene:
         self.down, self.across = down[:, None], across[None]
         self.edge = {-1: vanishing, 1: VIEW[1] - vanishing}  # view units to the sides
         self.surfaces = [(*MIRROR, 256, SKY)]       # colour, gain and label of each
-        self.canvas = np.full(size, 512, np.int32)  # surface, haze and tone: see paint
+        # A pixel of the canvas: bits 0-9, 512 + tone (greys added); 10-17, z in steps of 64 cm; from 18, its surface.
+        self.canvas = np.full(size, 512, np.int32)
         self.gain = dict(front=dice(170, 256), left=dice(140, 280), right=dice(140, 280), top=256)
         # Distances to the left (-1) and to the right (1) of us, in cm.
         self.drive, self.lane, self.parking = dice.pick((-1, 1)), dice(330, 400), dice(0, 1) * 200
@@ -267,7 +269,7 @@ class Scene:
         ground = self.canvas[patch.window]
         np.subtract(ground, 36, out=ground, where=patch.inside)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-024
+# %% ../nbs/00b_toyscapes.ipynb #cell-030
 def draw_ground(scene):
     "Road and pavements: often one flat grey, and only the kerbs tell which is which."
     dice, patch = scene.dice, scene.top(Block(-FAR, FAR, 0, 0, 200, FAR))
@@ -295,7 +297,7 @@ def draw_skyline(scene):
     tower = scene.front(Block(x, x + dice(400, 1500), 0, dice(600, 3000), FAR))
     scene.paint(tower, dice.colour(FACADES), BUILDING)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-027
+# %% ../nbs/00b_toyscapes.ipynb #cell-033
 def draw_person(scene, patch, label):
     "Somebody walking, in the street or on a poster: two legs, a coat, a head and hair."
     dice, (u, v) = scene.dice, patch.frame(76, 170)
@@ -359,7 +361,7 @@ def draw_tree(scene, x, z):
         inside |= v * v + (u * u - wide * wide * dice(60, 99) // 100) < leaves * -2 * wide
     scene.paint(crown, dice.colour(GREENS), TREE, inside, leaves)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-030
+# %% ../nbs/00b_toyscapes.ipynb #cell-036
 def draw_car(scene, x, z, lights, across):
     "Two blocks, along our way or across it: a body on wheels, and a cabin with windows."
     dice, paint = scene.dice, scene.dice.colour(PAINTS)
@@ -398,7 +400,7 @@ def draw_bonnet(scene):
     up, curve = scene.down[-1] - scene.down, scene.dice(150, 330) - (aside * aside >> 15)
     scene.paint(whole._replace(z=0), scene.dice.colour(PAINTS), VOID, up < curve)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-033
+# %% ../nbs/00b_toyscapes.ipynb #cell-039
 def draw_facade(scene, patch, tall, dice):
     "One face of a house; its dice repeat themselves, so that all faces get one style."
     wall, bay, storey, style = dice.colour(FACADES), dice(200, 380), dice(270, 340), dice(1, 8)
@@ -454,7 +456,7 @@ def draw_row(scene, side):
         else:
             draw_house(scene, side, z0, z1)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-036
+# %% ../nbs/00b_toyscapes.ipynb #cell-042
 def place_things(scene):
     "What stands, walks and drives in the street: cm ahead, what to draw, and its arguments."
     dice = scene.dice
@@ -488,7 +490,7 @@ def compose(dice, size):
         draw_bonnet(scene)
     return scene
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-039
+# %% ../nbs/00b_toyscapes.ipynb #cell-045
 @lru_cache(maxsize=None)
 def noise_bank():
     "Half a million numbers from -255 to 255, those near 0 the likeliest, made once."
@@ -528,7 +530,7 @@ def develop(scene):
 
 
 def void_outlines(label):
-    "Foliage has no crisp outline: where a tree meets something else, its pixels become void."
+    "Foliage has no crisp outline: where a tree (trunk included) meets something else, its pixels become void."
     tree = label == TREE
     across, down, edge = tree[:, 1:] ^ tree[:, :-1], tree[1:] ^ tree[:-1], np.zeros_like(tree)
     for part, change in ((edge[:, 1:], across), (edge[:, :-1], across),
@@ -536,7 +538,7 @@ def void_outlines(label):
         part |= change
     label[tree & edge] = VOID
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-042
+# %% ../nbs/00b_toyscapes.ipynb #cell-048
 def render(
     index,            # which street of the town
     seed=0,           # which town

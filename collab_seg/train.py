@@ -95,7 +95,7 @@ def method_losses(config: Config, cnn: Student, vit: Student) -> nn.ModuleDict:
             losses[term] = LOSSES[term](config.distill, cnn, vit)
     return losses
 
-# %% ../nbs/08_train.ipynb #cell-011
+# %% ../nbs/08_train.ipynb #cell-013
 def task_loss(logits, target):  # (B, K, h, w), (B, H, W) -> scalar
     "Cross-entropy at the labels' resolution, mean over the pixels that are not void; 0 if all are."
     check_map("logits", logits, target)
@@ -141,7 +141,7 @@ class Pair(nn.Module):
                 shares |= {f"{name}_share_{way}": share for way, share in flow(result.maps).items()}
         return terms, shares
 
-# %% ../nbs/08_train.ipynb #cell-014
+# %% ../nbs/08_train.ipynb #cell-016
 def ramp(step: int, steps: int, share: float, start: float = 0.0) -> float:
     "0 up to the share `start` of the steps, then growing linearly to 1 over the next `share` of them."
     since = step / steps - start
@@ -167,7 +167,7 @@ def learning_rate(step: int, config: OptimConfig) -> float:
     left = 1 - (step - rise) / max(1.0, config.steps - rise)
     return config.lr * (0.5 - 0.5 * math.cos(math.pi * left) if config.schedule == "onecycle" else left**0.9)
 
-# %% ../nbs/08_train.ipynb #cell-017
+# %% ../nbs/08_train.ipynb #cell-019
 def make_accelerator(optim: OptimConfig):
     "The device and precision of a run; a notebook may train twice with different ones."
     from accelerate import Accelerator, DataLoaderConfiguration
@@ -202,7 +202,7 @@ def make_ema(pair: Pair, decay: float):
     average = get_ema_multi_avg_fn(decay)
     return AveragedModel(nn.ModuleList([pair.cnn, pair.vit]), multi_avg_fn=average, use_buffers=True)
 
-# %% ../nbs/08_train.ipynb #cell-019
+# %% ../nbs/08_train.ipynb #cell-021
 def _parts(pair, accelerator, images, optim, step):
     "The outputs of both students, part by part; the same each time."
     for number, part in enumerate(images.chunk(optim.accumulate)):
@@ -224,7 +224,7 @@ def backward_in_parts(pair, accelerator, images, optim, step, leaves) -> None:
     for outputs, *of_part in zip(_parts(pair, accelerator, images, optim, step), *(g.chunk(optim.accumulate) for g in grads)):
         torch.autograd.backward([x for student in outputs for x in student], of_part)
 
-# %% ../nbs/08_train.ipynb #cell-020
+# %% ../nbs/08_train.ipynb #cell-022
 PATIENCE = 10  # so many steps in a row may be skipped
 
 
@@ -269,7 +269,7 @@ def train_step(pair, optimizer, accelerator, images, target, config: Config, ste
     optimizer.step()  # under fp16 the scaler looks for infinities itself, and lowers its scale
     return row
 
-# %% ../nbs/08_train.ipynb #cell-024
+# %% ../nbs/08_train.ipynb #cell-026
 PACKAGES = ("torch", "torchvision", "timm", "accelerate", "datasets", "numpy")
 
 
@@ -297,7 +297,7 @@ def environment(device="cpu") -> dict:
             "threads": torch.get_num_threads(), "processes": processes(), "device": str(device),
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None}
 
-# %% ../nbs/08_train.ipynb #cell-027
+# %% ../nbs/08_train.ipynb #cell-029
 def peak_mb() -> int:
     "The most memory that this process has used so far, in MB: of the GPU where there is one, else of the machine."
     if torch.cuda.is_available():
@@ -356,7 +356,7 @@ class CSVLog:
             with open(self.path, "a", newline="") as file:
                 file.write(text.getvalue())
 
-# %% ../nbs/08_train.ipynb #cell-030
+# %% ../nbs/08_train.ipynb #cell-032
 def _flat_state(pair, optimizer, ema=None) -> dict:
     tensors = {f"pair.{key}": value for key, value in pair.state_dict().items()}
     if ema is not None:
@@ -423,7 +423,7 @@ def _load_moments(optimizer, tensors: dict) -> None:
         raise ValueError("it lacks a moment of the optimiser")
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
 
-# %% ../nbs/08_train.ipynb #cell-033
+# %% ../nbs/08_train.ipynb #cell-035
 class Stopped(Exception):
     "The run was asked to stop; it did, with a checkpoint. `signal` says by which signal."
 
@@ -452,7 +452,7 @@ def stop_requests():
         for number, handler in before.items():
             signal.signal(number, handler)
 
-# %% ../nbs/08_train.ipynb #cell-036
+# %% ../nbs/08_train.ipynb #cell-038
 def open_run(out, resume: bool) -> Path:
     "The folder of a run; UserError if it cannot be used. Nothing is written yet."
     run = Path(out)
@@ -508,7 +508,7 @@ def make_batches(config: Config, source: Source, start: int):
     return DataLoader(Augmented(scenes, data, optim.seed), optim.batch_size, sampler=sampler,
                       num_workers=data.workers, pin_memory=torch.cuda.is_available())
 
-# %% ../nbs/08_train.ipynb #cell-037
+# %% ../nbs/08_train.ipynb #cell-039
 LOST = {  # what a RuntimeError says when something that training needs has died
     "DataLoader worker": "a data worker was killed (too little memory?)",
     "onnection closed by peer": "another process of this run stopped",
@@ -567,7 +567,7 @@ def save_students(run: Path, cnn: Student, vit: Student) -> None:
         tensors = {key: value.detach().cpu().contiguous() for key, value in student.state_dict().items()}
         write_atomic(run / f"{name}.safetensors", save(tensors))
 
-# %% ../nbs/08_train.ipynb #cell-038
+# %% ../nbs/08_train.ipynb #cell-040
 LOGS = ("metrics.csv", "speed.csv")
 
 
@@ -668,7 +668,7 @@ def batch_names(batches: DataLoader, number: int) -> list[str]:
     indices = [index for _, index in itertools.islice(batches.sampler, number * size, (number + 1) * size)]
     return [Path(rows[index]["image"]["path"] or f"image {index}").name for index in indices]
 
-# %% ../nbs/08_train.ipynb #cell-042
+# %% ../nbs/08_train.ipynb #cell-047
 WAYS = ("cnn", "vit", "average")  # the two students, and the mean of their probabilities
 
 
@@ -702,7 +702,7 @@ def probabilities(cnn: Student, vit: Student, images, size, window=None, stride=
     each = {"cnn": windowed(cnn, images, size, window, stride), "vit": windowed(vit, images, size, window, stride)}
     return each | {"average": (each["cnn"] + each["vit"]) / 2}
 
-# %% ../nbs/08_train.ipynb #cell-044
+# %% ../nbs/08_train.ipynb #cell-049
 def window_starts(length: int, window: int, stride: int) -> list[int]:
     "Where the windows along a side begin; the last one ends where the side ends."
     last = max(0, length - window)
@@ -729,9 +729,9 @@ def windowed(student: Student, images, size, window=None, stride=None):
         seen[here] += 1
     return upsample(total / seen, size).softmax(1)
 
-# %% ../nbs/08_train.ipynb #cell-046
+# %% ../nbs/08_train.ipynb #cell-051
 def score_table(scores: dict[str, Score], source: Source, students=()) -> pd.DataFrame:
-    "IoU of each class, mIoU and pixel accuracy in per cent, and parameters in millions; a column a student."
+    "IoU of each class, mIoU and pixel accuracy in per cent, and parameters in millions; one column per student."
     columns = {way: [*(100 * s.iou).tolist(), 100 * s.miou, 100 * s.accuracy] for way, s in scores.items()}
     table = pd.DataFrame(columns, index=[*source.classes, "mIoU", "pixel accuracy"])
     if students:
@@ -773,14 +773,14 @@ def score_run(
     scenes = Scenes(source, split, root, None if own_size else config.data.size, cache=False, keep_label_size=True)
     return evaluate(cnn, vit, scenes, progress, window, stride), source, (cnn, vit), scenes
 
-# %% ../nbs/08_train.ipynb #cell-049
+# %% ../nbs/08_train.ipynb #cell-054
 def _percent(share: float):
     "A share as per cent; None, an empty cell, for what is NaN because it is nowhere."
     return None if math.isnan(share) else round(100 * share, 2)
 
 
 def result_rows(run, scores: dict[str, Score], source: Source, split: str) -> list[dict]:
-    "One row a student: what was run, on what, and what came out (mIoU and IoU from 0 to 100)."
+    "One row per student: what was run, on what, and what came out (mIoU and IoU from 0 to 100)."
     run = Path(run)
     config = run_config(run)
     if not (run / "summary.json").is_file():
@@ -815,7 +815,7 @@ def append_rows(path, rows: list[dict]) -> None:
     writer.writerows(rows)
     write_atomic(path, before + text.getvalue()[len(header) if before else 0:])
 
-# %% ../nbs/08_train.ipynb #cell-052
+# %% ../nbs/08_train.ipynb #cell-057
 @torch.no_grad()
 def picture_row(cnn: Student, vit: Student, scenes: Scenes, index: int, region_size: int = 4) -> list:
     "Image, truth, both predictions, and who teaches whom by region and by pixel, at the size that was read."

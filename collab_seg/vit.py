@@ -104,7 +104,7 @@ class Block(nn.Module):
 
 # %% ../nbs/04_vit.ipynb #cell-016
 class MiTShape(NamedTuple):
-    "Sizes of a Mix Transformer, a value a stage."
+    "Sizes of a Mix Transformer, one value per stage."
     widths: tuple  # channels
     depths: tuple  # blocks
     heads: tuple = (1, 2, 5, 8)  # attention heads

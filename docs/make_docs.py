@@ -143,7 +143,7 @@ def write_pages() -> dict:
     (pages / "index.md").write_text(math(relink((ROOT / "README.md").read_text(), ".", ".ipynb")))
     for file, page in PAGES.items():
         text = (ROOT / file).read_text()
-        (pages / page).write_text(math(text if file == "docs/faq.md" else relink(text, str(Path(file).parent), ".ipynb")))
+        (pages / page).write_text(math(relink(text, str(Path(file).parent), ".ipynb")))
     modules = sorted(path.stem for path in (ROOT / "collab_seg").glob("*.py") if not path.stem.startswith("_"))
     for name in modules:
         (pages / "api" / f"{name}.md").write_text("\n".join(reference(name)) + "\n")

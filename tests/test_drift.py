@@ -49,3 +49,8 @@ def test_every_notebook_was_run_to_its_end():
             assert not any(output.output_type == "error" for output in outputs), f"{path.name} holds an error"
             if cell.cell_type == "code" and re.search(r"\bprint\(", cell.source) and "def " not in cell.source:
                 assert outputs, f"{path.name}: a cell that prints has no output; run `make notebooks`"
+
+
+def test_every_notebook_has_its_badges_and_the_cell_that_installs():
+    done = subprocess.run([sys.executable, str(ROOT / "docs" / "badges.py"), "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, f"run python docs/badges.py, then look at: {done.stdout}"

@@ -73,3 +73,19 @@ def test_import_and_help_answer_at_once(clean):
     assert seconds([clean / "python", "-c", "import collab_seg"]) - idle < 0.3
     assert seconds([clean / "collab-seg", "--help"]) < 1.0
     run(clean / "python", "-c", "import collab_seg, collab_seg.cli, sys; assert 'torch' not in sys.modules")
+
+
+def test_the_first_cell_of_a_notebook_fetches_and_installs_where_nothing_is(tmp_path):
+    """As on Colab: a Python without collab_seg, the notebook alone. This clone stands for the one on the web."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    from badges import first_cells
+
+    cell = "".join(first_cells("05_hfd")[1]["source"])
+    address = cell.partition('"--depth", "1", "')[2].partition('"')[0]
+    venv.create(tmp_path / "bare", with_pip=True)
+    redirect = {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": f"url.file://{ROOT}.insteadOf", "GIT_CONFIG_VALUE_0": address,
+                "GIT_CONFIG_KEY_1": "safe.directory", "GIT_CONFIG_VALUE_1": "*"}
+    end = "\nimport collab_seg\nprint(os.getcwd(), os.path.exists('05_hfd.ipynb'), collab_seg.__file__)\n"
+    environment = {**os.environ, **redirect, "PIP_NO_DEPS": "1", "PYTHONPATH": ""}  # torch and others: tried above
+    said = run(tmp_path / "bare" / "bin" / "python", "-c", cell + end, cwd=tmp_path, env=environment).split()
+    assert said[0] == str(tmp_path / "collab_seg" / "nbs") and said[1] == "True" and "site-packages" in said[2]
