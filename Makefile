@@ -9,7 +9,7 @@ NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb))
 JOBS ?= 2
 ASSIGNMENT ?= *
 
-.PHONY: demo test audit learn release-assignments grade docs help notebooks export readme assets results-toyscapes results-camvid results-reliability clean
+.PHONY: demo test matrix audit learn explore explore-snapshots release-assignments grade docs help notebooks export readme assets results-toyscapes results-camvid results-reliability clean
 
 demo: $(VENV)/.run  ## train both students on computed street scenes, print a table, write a picture
 	rm -rf runs/demo
@@ -21,12 +21,18 @@ test: $(VENV)/.dev  ## drift, notebooks, pytest
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval nbs -q -n $(JOBS) --dist loadfile --nbval-cell-timeout 300
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -q -n $(JOBS) --dist loadfile --deselect tests/test_drift.py
 
+matrix:  ## the wheel under the oldest and the newest versions that settings.ini allows, on each Python here
+	$(PYTHON) tests/matrix.py
+
 audit: $(VENV)/.dev  ## look for unsafe code (bandit) and for known holes in what is installed (pip-audit)
 	$(BIN)/bandit --quiet --recursive collab_seg
 	$(BIN)/python tests/audit.py
 
 learn: $(VENV)/.learn  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab nbs/index.ipynb
+
+explore: $(VENV)/.learn  ## see who teaches whom: sliders, your own pictures, training step by step, in a browser
+	$(BIN)/collab-seg explore
 
 release-assignments: $(VENV)/.teach  ## write the learners' copies of the exercises to assignments/release
 	$(BIN)/python assignments/classroom.py release
@@ -46,7 +52,7 @@ export: $(VENV)/.dev  ## write collab_seg/*.py from the notebooks
 
 notebooks: export  ## run all notebooks top to bottom and keep their outputs
 	OMP_NUM_THREADS=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
-	  --CoalesceStreamsPreprocessor.enabled=True $(NOTEBOOKS)
+	  --ExecutePreprocessor.store_widget_state=False --CoalesceStreamsPreprocessor.enabled=True $(NOTEBOOKS)
 	$(BIN)/nbdev_clean
 	$(MAKE) readme
 
@@ -58,6 +64,12 @@ assets: $(VENV)/.run  ## train the pair that notebooks 05 to 08 look at, again
 	$(BIN)/collab-seg train --preset toy --method alone --steps 600 --device cpu --out runs/toy_pair
 	$(BIN)/python tests/shrink_run.py runs/toy_pair nbs/assets/toy_pair
 	mkdir -p nbs/images && cp runs/toy_pair/pictures.png nbs/images/pictures.png
+
+explore-snapshots: $(VENV)/.run  ## train the three small runs of the explorer again: about ten minutes
+	rm -rf runs/explore
+	for method in alone dml collab; do \
+	  $(BIN)/collab-seg train --config-file collab_seg/examples/$$method/config.json --snapshots 5 --out runs/explore/$$method && \
+	  $(BIN)/python tests/shrink_run.py runs/explore/$$method collab_seg/examples/$$method || exit 1; done
 
 results-toyscapes: $(VENV)/.run  ## make results/toyscapes.csv again: both students alone, two seeds
 	rm -rf runs/toyscapes-s* results/toyscapes.csv

@@ -21,6 +21,7 @@ setup(
     author=settings["author"],
     license="Apache-2.0",
     license_files=["LICENSE"],
+    package_data={settings["lib_name"]: ["examples/**"]},  # small trained runs for the explorer
     packages=find_packages(include=["collab_seg", "collab_seg.*"]),
     python_requires=f">={settings['min_python']}",
     install_requires=settings["requirements"].split(),

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['ABOUT', 'DataList', 'DataShow', 'DataCheck', 'DataConvert', 'Train', 'Eval', 'Predict', 'Export', 'Study',
-           'job_options', 'Reproduce', 'Methods', 'Report', 'read_config', 'report', 'is_main', 'start_processes',
-           'Died', 'run_processes', 'value_of', 'starting_config', 'unheard', 'commands', 'one_line', 'parse', 'main']
+           'job_options', 'Reproduce', 'Cost', 'Explore', 'Methods', 'Report', 'read_config', 'report', 'is_main',
+           'start_processes', 'Died', 'run_processes', 'value_of', 'starting_config', 'unheard', 'commands', 'one_line',
+           'parse', 'main']
 
-# %% ../nbs/14_cli.ipynb #cell-004
+# %% ../nbs/14_cli.ipynb #cell-006
 import contextlib
 import inspect
 import io
@@ -20,12 +21,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from tyro.conf import OmitArgPrefixes, Positional, subcommand
+from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, subcommand
 
 from .core import (PRESETS, Config, ImageConfig, UserError, config_from_json, one_of, plain, read_text,
                              write_atomic)
 
-# %% ../nbs/14_cli.ipynb #cell-006
+# %% ../nbs/14_cli.ipynb #cell-008
 @dataclass(frozen=True)
 class DataList:
     "Show the data sets that this kit knows."
@@ -58,7 +59,7 @@ class DataShow(ImageConfig):
 
         print(f"wrote {save_overview(self.out, open_source(self), self.split, self.root, self.count)}")
 
-# %% ../nbs/14_cli.ipynb #cell-007
+# %% ../nbs/14_cli.ipynb #cell-009
 @dataclass(frozen=True)
 class DataCheck(ImageConfig):
     "Read every file of a data set; report all problems in one pass, with a count and names."
@@ -100,18 +101,20 @@ class DataConvert(ImageConfig):
             source = replace(source, splits={one_of("split", self.split, source.splits): None})
         print(f"wrote {convert(source, self.root, self.out, self.progress)}; use it with --data hf --root {self.out}")
 
-# %% ../nbs/14_cli.ipynb #cell-008
+# %% ../nbs/14_cli.ipynb #cell-010
 @dataclass(frozen=True)
 class Train:
     "Train a CNN and a ViT together, then score both and write a picture of who teaches whom."
 
     config: OmitArgPrefixes[Config] = field(default_factory=Config)
-    preset: str | None = None  # complete settings to start from: toy, pocket or camvid; flags change them
+    preset: str | None = None  # complete settings to start from: toy, pocket, camvid, voc or cityscapes; flags change them
     config_file: str | None = None  # start from the config.json of a run instead of a preset
     out: str | None = None  # the run's folder; default: runs/DATA-METHOD-sSEED
     resume: str | None = None  # go on with this run, which was stopped or killed; settings come from the run
     save_every: int = 200  # steps between checkpoints
     time_limit: float = 0.0  # stop by itself after so many minutes, with a checkpoint; 0 is never
+    tracker: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], UseAppendAction] = ()  # also log to it, in the run's folder; may be given twice
+    snapshots: int = 0  # keep both students as they are after so many of the steps; `collab-seg explore` shows them
     num_processes: int = 1  # share each batch among so many processes of this machine
     progress: bool = True  # show a progress bar with the loss terms and the time left
 
@@ -129,13 +132,16 @@ class Train:
         out = out or f"runs/{config.data.data}-{config.distill.method}-s{config.optim.seed}"
         if self.save_every < 1 or self.time_limit < 0:
             raise UserError(f"save_every is {self.save_every}, time_limit {self.time_limit}; needed: 1 or more, 0 or more")
-        run = train(config, out, bool(self.resume), self.progress, self.save_every, self.time_limit)
+        if self.snapshots < 0:
+            raise UserError(f"snapshots is {self.snapshots}; needed: 0 or more")
+        run = train(config, out, bool(self.resume), self.progress, self.save_every, self.time_limit, self.tracker,
+                    self.snapshots)
         (cnn, vit), scenes = report(run, "val", progress=self.progress)
         if is_main():
             picture = save_pictures(run / "pictures.png", cnn, vit, scenes, region_size=config.distill.region_size)
             print(f"the run: {run}\nimage, truth, predictions and who teaches whom: {picture}")
 
-# %% ../nbs/14_cli.ipynb #cell-009
+# %% ../nbs/14_cli.ipynb #cell-011
 @dataclass(frozen=True)
 class Eval:
     "Score the students of a run: IoU of each class, mIoU, pixel accuracy."
@@ -162,7 +168,7 @@ class Eval:
         how = {} if usual else {"own_size": self.size == "own", "window": self.window, "stride": self.stride}
         report(self.run_dir, self.split, self.data, self.root, self.json, self.append, self.progress, **how)
 
-# %% ../nbs/14_cli.ipynb #cell-010
+# %% ../nbs/14_cli.ipynb #cell-012
 @dataclass(frozen=True)
 class Predict:
     """Segment pictures of any size: colour masks and overlays of both students and of their average.
@@ -189,7 +195,7 @@ class Predict:
         written = predict_files(self.run_dir, self.images, self.out, self.progress, self.masks)
         print(f"wrote {len(written)} files to {self.out}")
 
-# %% ../nbs/14_cli.ipynb #cell-011
+# %% ../nbs/14_cli.ipynb #cell-013
 @dataclass(frozen=True)
 class Export:
     """Write a trained student in a form that others use.
@@ -218,7 +224,7 @@ class Export:
         checked = "not checked: pip install onnxruntime" if difference is None else f"largest difference {difference:.0e}"
         print(f"wrote {path} ({checked}) and {path.with_suffix('.json')}")
 
-# %% ../nbs/14_cli.ipynb #cell-013
+# %% ../nbs/14_cli.ipynb #cell-015
 @dataclass(frozen=True)
 class Study:
     """Do a study: many runs from one file, on the same data, under one budget, into one table.
@@ -263,7 +269,7 @@ def job_options(given: tuple[str, ...]) -> dict:
         raise UserError(f"--job has {wrong!r}; needed: NAME=VALUE, e.g. gpus_per_node=1")
     return {name: int(value) if value.isdigit() else value for name, value in options.items()}
 
-# %% ../nbs/14_cli.ipynb #cell-014
+# %% ../nbs/14_cli.ipynb #cell-016
 @dataclass(frozen=True)
 class Reproduce:
     """Run a run again from its config.json and compare every figure; exit code 1 if one differs.
@@ -287,6 +293,57 @@ class Reproduce:
         result = reproduce(self.run_dir, self.out, self.root, self.progress)
         print(result)
         return 1 if result.differ else 0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Say what a run costs: FLOPs, which are counted, and GPU hours, under an assumption that is named.
+
+    Try
+      collab-seg cost voc                      each pair of students that is usual at this size
+      collab-seg cost voc --root VOCdevkit     and three real steps here with the first, on two full crops
+    """
+
+    preset: Positional[str]  # toy, pocket, camvid, voc or cityscapes
+    root: str | None = None  # folder of the data set, to take three steps as well
+    method: str = "collab"  # whose losses are counted
+
+    def run(self):
+        import pandas as pd
+
+        from collab_seg.core import PAIRS
+        from collab_seg.cost import ASSUMED, cost_row
+
+        usual = PRESETS[one_of("preset", self.preset, PRESETS)].students.cnn_weights == "imagenet"
+        for number, pair in enumerate(PAIRS if usual else (None,)):
+            row = cost_row(self.preset, pair, self.method, None if number else self.root)
+            print(pd.Series(row).drop("config_sha").to_string(), end="\n\n", flush=True)
+        print(f"FLOPs are of one crop, forward and backward; hours are of an {ASSUMED}")
+
+
+@dataclass(frozen=True)
+class Explore:
+    """See in a browser who teaches whom, with sliders (needs collab_seg[learn]).
+
+    Try
+      collab-seg explore                           three small runs that come with the package: alone, dml, collab
+      collab-seg explore RUN RUN                   your own; each should have a method of its own
+      collab-seg train --snapshots 5 --out RUN     keeps the students at five ages, to slide through training
+
+    The page is served to this machine only, until Ctrl-C.
+    """
+
+    runs: Positional[tuple[str, ...]] = ()  # folders that `collab-seg train` wrote
+    root: str | None = None  # folder of the data set; default: the one of each run
+    port: int = 8866  # the page is http://127.0.0.1:PORT
+    browser: bool = True  # open a browser
+
+    def run(self):
+        from collab_seg.explore import serve
+
+        if not 1 <= self.port <= 65535:
+            raise UserError(f"port is {self.port}; needed: from 1 to 65535")
+        serve(self.runs, self.root, self.port, self.browser)
 
 
 @dataclass(frozen=True)
@@ -319,7 +376,7 @@ class Report:
 
         return report_command(results=self.results, out=self.out, study=self.study, check=self.check)
 
-# %% ../nbs/14_cli.ipynb #cell-015
+# %% ../nbs/14_cli.ipynb #cell-017
 def read_config(path) -> Config:
     "Settings from a file; UserError if it is not there."
     path = Path(path)
@@ -349,7 +406,7 @@ def report(run, split, data=None, root=None, json_path=None, csv_path=None, prog
     write_atomic(Path(json_path or Path(run) / name), json.dumps(rows, indent=2) + "\n")
     return students, scenes
 
-# %% ../nbs/14_cli.ipynb #cell-017
+# %% ../nbs/14_cli.ipynb #cell-019
 def is_main() -> bool:
     "Is this the process that writes and speaks? The only one, or the first of several."
     return os.environ.get("RANK", "0") == "0"
@@ -369,7 +426,7 @@ def start_processes(count: int, arguments: list[str]) -> list:
     around = [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
     return [subprocess.Popen(command, start_new_session=True, env=its) for its in around]  # nosec B603 # no shell
 
-# %% ../nbs/14_cli.ipynb #cell-018
+# %% ../nbs/14_cli.ipynb #cell-020
 class Died(Exception):
     "A process of several was killed; the message says how to go on."
 
@@ -407,7 +464,7 @@ def run_processes(count: int, arguments: list[str], patience: float = 10.0) -> i
         raise Died(f"process {first} was killed by signal {-code}; the others were ended; go on with: collab-seg train --resume {where}")
     return code
 
-# %% ../nbs/14_cli.ipynb #cell-020
+# %% ../nbs/14_cli.ipynb #cell-022
 def value_of(arguments: list[str], flag: str) -> str | None:
     "What stands behind a flag on the command line; None if the flag is not there."
     for place, argument in enumerate(arguments):
@@ -434,7 +491,7 @@ def unheard(told: Config, kept: Config) -> list[str]:
     return [f"{name}={value}" for part, values in told.items() for name, value in values.items()
             if value != kept[part][name] and value != usual[part][name]]
 
-# %% ../nbs/14_cli.ipynb #cell-022
+# %% ../nbs/14_cli.ipynb #cell-024
 ABOUT = """Two students, a CNN and a ViT, learn semantic segmentation together and teach each other.
 
 First steps:
@@ -442,6 +499,7 @@ First steps:
   collab-seg train --preset pocket --root CAMVID_DIR   the same on CamVid, under ten minutes on one core
   collab-seg eval RUN                                  score a run again
   collab-seg predict RUN photo.jpg --out DIR           masks and overlays for your own photos
+  collab-seg explore                                   who teaches whom, with sliders, in a browser
   collab-seg export RUN                                one ONNX file that needs no collab_seg
   collab-seg study nbs/studies/toy_smoke.toml          many runs from one file, into one table
   collab-seg reproduce RUN                             the same run again, to the last digit"""
@@ -459,7 +517,7 @@ def commands(config: Config, arguments=()):
                      subcommand("data", description="List, show, check or convert data sets.")]
     return (data | named(Train, "train", default=Train(config=config)) | named(Eval, "eval")
             | named(Predict, "predict") | named(Export, "export") | named(Study, "study") | named(Reproduce, "reproduce")
-            | named(Methods, "methods") | named(Report, "report"))
+            | named(Explore, "explore") | named(Cost, "cost") | named(Methods, "methods") | named(Report, "report"))
 
 
 def one_line(box: str) -> str:
@@ -476,7 +534,7 @@ def one_line(box: str) -> str:
     said = [" ".join(part) for part in parts if not part[0].startswith(("For full", "Argument"))]
     return re.sub(r"\s+", " ", "; ".join(said)) or " ".join(box.split())
 
-# %% ../nbs/14_cli.ipynb #cell-023
+# %% ../nbs/14_cli.ipynb #cell-025
 def parse(arguments: list[str]):
     "The command that the arguments name; UserError if they name none."
     errors = io.StringIO()

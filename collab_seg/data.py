@@ -10,7 +10,7 @@ __all__ = ['SOURCES', 'OWN', 'TOYSCAPES', 'IMAGE_ENDINGS', 'HELD_OUT', 'CAMVID',
            'resize_label', 'Scenes', 'legend', 'save_overview', 'normalize', 'denormalize', 'RandomScale',
            'train_transform', 'Augmented', 'PositionSampler']
 
-# %% ../nbs/01_data.ipynb #cell-003
+# %% ../nbs/01_data.ipynb #cell-005
 import hashlib
 import io
 import os
@@ -36,7 +36,7 @@ from . import toyscapes
 from .core import (IGNORE_INDEX, DataConfig, ImageConfig, UserError, colorize, derive_seed, one_of, plain,
                              save_figure, show_grid)
 
-# %% ../nbs/01_data.ipynb #cell-006
+# %% ../nbs/01_data.ipynb #cell-008
 @dataclass(frozen=True)
 class Source:
     "A data set by name: what a training loop has to know about it."
@@ -64,7 +64,7 @@ def register(source: Source) -> Source:
     SOURCES[source.name] = source
     return source
 
-# %% ../nbs/01_data.ipynb #cell-008
+# %% ../nbs/01_data.ipynb #cell-010
 def open_source(settings: ImageConfig) -> Source:
     "The source that the settings name; UserError lists those that are known."
     import collab_seg.own_data  # noqa: F401  (its lines in OWN, and those of benchmarks in SOURCES)
@@ -77,7 +77,7 @@ def get_source(name: str) -> Source:
     "A source by name alone, for data that needs no settings."
     return open_source(ImageConfig(data=name))
 
-# %% ../nbs/01_data.ipynb #cell-011
+# %% ../nbs/01_data.ipynb #cell-013
 def as_dataset(images: list, labels: list):
     "A datasets.Dataset of the two lists: names of files, or dicts with their bytes."
     from datasets import Dataset, Features
@@ -117,7 +117,7 @@ TOYSCAPES = register(Source(
     needs_root=False,
 ))
 
-# %% ../nbs/01_data.ipynb #cell-018
+# %% ../nbs/01_data.ipynb #cell-020
 class Problem(NamedTuple):
     "One thing that is wrong with a folder."
     kind: str  # what kind of problem
@@ -154,7 +154,7 @@ def _is_text(path) -> bool:
     "Can the name be written down? A file system takes any bytes."
     return "\ufffd" not in os.fsencode(path).decode("utf-8", "replace")
 
-# %% ../nbs/01_data.ipynb #cell-020
+# %% ../nbs/01_data.ipynb #cell-022
 def match(images: dict, labels: dict, problems: list) -> tuple[list, list]:
     "The pairs (image file, label file) of one name, and a problem for each file that has no partner."
     pairs = [(images[stem], labels[stem]) for stem in images if stem in labels]
@@ -182,7 +182,7 @@ def folder_of(root, name: str) -> Path:
         raise UserError(f"{name} lives in a folder of yours: say where with --root DIR (see data/README.md)")
     return Path(root)
 
-# %% ../nbs/01_data.ipynb #cell-022
+# %% ../nbs/01_data.ipynb #cell-024
 HELD_OUT = "0006R0"  # one of the three sequences that CamVid's training images come from
 
 
@@ -203,7 +203,7 @@ def load_camvid(root, split: str):
         pairs = [pair for pair in pairs if pair[0].name.startswith(HELD_OUT) == (part == "held_out")]
     return load_pairs((pairs, problems), f"{Path(root) / split}{'' if part == split else f' ({part})'}")
 
-# %% ../nbs/01_data.ipynb #cell-023
+# %% ../nbs/01_data.ipynb #cell-025
 CAMVID = register(Source(
     name="camvid",
     about="CamVid, 480x360 street scenes in the SegNet layout, 11 classes; non-commercial licence",
@@ -218,7 +218,7 @@ CAMVID = register(Source(
     find=find_camvid,
 ))
 
-# %% ../nbs/01_data.ipynb #cell-027
+# %% ../nbs/01_data.ipynb #cell-029
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")  # decoded by Pillow alone: PostScript would start a program
 
 
@@ -249,7 +249,7 @@ def _colours(cell) -> np.ndarray:
         raise UserError(f"{cell['path'] or 'image'} has mode F; needed: an image of 8 or 16 bits a channel")
     return np.array(image.convert("RGB"))
 
-# %% ../nbs/01_data.ipynb #cell-028
+# %% ../nbs/01_data.ipynb #cell-030
 @lru_cache(maxsize=64)
 def label_table(
     count: int,  # K
@@ -282,7 +282,7 @@ def read_label(source: Source, cell) -> np.ndarray:
                         f"{known}, or {source.void_ids} for void")
     return label.astype(np.uint8)
 
-# %% ../nbs/01_data.ipynb #cell-029
+# %% ../nbs/01_data.ipynb #cell-031
 def _from_colours(source: Source, colours, name: str) -> np.ndarray:
     "Class numbers from a label image (H, W, 3) that shows each class in its colour."
     codes, where = np.unique(colours.astype(np.uint32) @ np.uint32([1 << 16, 1 << 8, 1]), return_inverse=True)
@@ -294,7 +294,7 @@ def _from_colours(source: Source, colours, name: str) -> np.ndarray:
                             "the palette file; `void r g b` in it names one of void")
     return np.array([known[code] for code in codes.tolist()], np.uint8)[where].reshape(colours.shape[:2])
 
-# %% ../nbs/01_data.ipynb #cell-030
+# %% ../nbs/01_data.ipynb #cell-032
 def read_pair(source: Source, row) -> tuple[np.ndarray, np.ndarray]:
     "An image (H, W, 3) uint8 and its label (H, W) uint8 from a row with undecoded cells."
     image = _colours(row["image"])
@@ -312,12 +312,12 @@ def undecoded(dataset):
     raw = ImageColumn(decode=False)
     return dataset.cast_column("image", raw).cast_column("label", raw)
 
-# %% ../nbs/01_data.ipynb #cell-031
-def read_image(path) -> np.ndarray:
-    "An image file as (H, W, 3) uint8; UserError names a file that is missing or broken."
-    return _colours({"path": str(path), "bytes": None})
+# %% ../nbs/01_data.ipynb #cell-033
+def read_image(path, content: bytes | None = None) -> np.ndarray:
+    "An image file, or its content, as (H, W, 3) uint8; UserError names a file that is missing or broken."
+    return _colours({"path": str(path), "bytes": content})
 
-# %% ../nbs/01_data.ipynb #cell-037
+# %% ../nbs/01_data.ipynb #cell-039
 def _row_problem(source, row):
     "None if a row can be read, else its problem."
     try:
@@ -356,7 +356,7 @@ def file_list_sha(names) -> str:
     text = "".join(f"{unicodedata.normalize('NFC', name)}\n" for name in sorted(names))
     return hashlib.sha256(os.fsencode(text)).hexdigest()
 
-# %% ../nbs/01_data.ipynb #cell-039
+# %% ../nbs/01_data.ipynb #cell-041
 def check_report(source: Source, root, splits=None, most: int = 10) -> tuple[str, int]:
     "What is there and what is wrong with it, as text, and the number of problems."
     if not source.needs_root:
@@ -395,7 +395,7 @@ def problem_lines(problems: list[Problem], most: int) -> list[str]:
         lines += [f"  and {count - most} more"] if count > most else []
     return lines
 
-# %% ../nbs/01_data.ipynb #cell-042
+# %% ../nbs/01_data.ipynb #cell-044
 def resize_image(image, size):  # (3, H, W) uint8 -> (3, h, w) uint8
     "Resize an image with anti-aliasing."
     return v2.functional.resize(image, list(size), antialias=True)
@@ -407,7 +407,7 @@ def resize_label(label, size):  # (..., H, W) whole numbers -> (..., h, w)
     small = F.interpolate(flat.to(torch.uint8), size=tuple(size), mode="nearest-exact")
     return small.reshape(*label.shape[:-2], *size).to(label.dtype)
 
-# %% ../nbs/01_data.ipynb #cell-044
+# %% ../nbs/01_data.ipynb #cell-046
 class Scenes(torch.utils.data.Dataset):
     "A split of a source as tensors: image (3, H, W) uint8 at the read size, label (H, W) uint8."
 
@@ -443,7 +443,7 @@ class Scenes(torch.utils.data.Dataset):
             label = label if self.keep_label_size else resize_label(label, self.size)
         return image, label
 
-# %% ../nbs/01_data.ipynb #cell-047
+# %% ../nbs/01_data.ipynb #cell-049
 def legend(figure, source: Source) -> None:
     "Name the colours of a source below the pictures of a figure."
     from matplotlib.patches import Patch
@@ -463,7 +463,7 @@ def save_overview(path, source: Source, split: str = "train", root=None, count: 
     legend(figure, source)
     return save_figure(path, figure)
 
-# %% ../nbs/01_data.ipynb #cell-050
+# %% ../nbs/01_data.ipynb #cell-052
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet: timm's encoders expect them
 
 
@@ -507,7 +507,7 @@ def train_transform(config: DataConfig):
         steps.append(v2.ColorJitter(config.jitter, config.jitter, config.jitter))
     return v2.Compose(steps)
 
-# %% ../nbs/01_data.ipynb #cell-051
+# %% ../nbs/01_data.ipynb #cell-053
 class Augmented(torch.utils.data.Dataset):
     "Training samples; which random crop a sample gets depends on (seed, position) and on nothing else."
 
@@ -522,7 +522,7 @@ class Augmented(torch.utils.data.Dataset):
             image, label = self.transform(tv_tensors.Image(image), tv_tensors.Mask(label))
         return normalize(image.as_subclass(torch.Tensor)), label.as_subclass(torch.Tensor).long()
 
-# %% ../nbs/01_data.ipynb #cell-053
+# %% ../nbs/01_data.ipynb #cell-055
 @lru_cache(maxsize=4)
 def _epoch_order(length, seed, epoch):
     generator = torch.Generator().manual_seed(derive_seed(seed, "order", epoch))

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'CARD', 'SMALLEST', 'FORMATS', 'ENDINGS', 'as_read', 'PretrainedStudent', 'model_card', 'pretrained_student',
-           'to_transformers', 'Deployed', 'export_program', 'to_torch', 'to_onnx', 'runner', 'check_export',
+           'to_transformers', 'to_smp', 'Deployed', 'export_program', 'to_torch', 'to_onnx', 'runner', 'check_export',
            'export_run', 'save_run']
 
-# %% ../nbs/13_deploy.ipynb #cell-002
+# %% ../nbs/13_deploy.ipynb #cell-004
 import io
 import json
 import math
@@ -19,19 +19,19 @@ import torch
 from huggingface_hub import ModelCard, ModelCardData, PyTorchModelHubMixin
 from torch import nn
 
-from .cnn import Student, cnn_student, upsample
+from .cnn import DeepLabDecoder, Student, cnn_student, upsample
 from .core import UserError, one_of, write_atomic
 from .data import MEAN, SOURCES, STD, normalize, resize_image
 from .train import open_students
 from .vit import MiT, segformer_name, vit_student
 
-# %% ../nbs/13_deploy.ipynb #cell-005
+# %% ../nbs/13_deploy.ipynb #cell-007
 KINDS = ("cnn", "vit")
 
 
-def as_read(image, short_side: int):  # (3, H, W) uint8 -> (3, h, w) float32
-    "A picture of any size as a student reads it: its shorter side resized, normalised."
-    scale = short_side / min(image.shape[-2:])
+def as_read(image, short_side: int | None):  # (3, H, W) uint8 -> (3, h, w) float32
+    "A picture of any size as a student reads it: its shorter side resized, normalised; None keeps it."
+    scale = short_side / min(image.shape[-2:]) if short_side else 1.0
     return normalize(resize_image(image, [max(32, round(side * scale)) for side in image.shape[-2:]]))
 
 
@@ -48,11 +48,12 @@ class PretrainedStudent(Student, PyTorchModelHubMixin, library_name="collab_seg"
         width: int = 64,  # channels of the decoder or head
         output_stride: int = 16,  # cnn: 8 or 16
         rates: list[int] = (6, 12, 18),  # cnn: dilations of ASPP
-        short_side: int = 120,  # images were read at this many pixels along their shorter side
+        short_side: int | None = 120,  # images were read at this many pixels along their shorter side; None: at their own size
         about: dict | None = None,  # where it comes from: data, method, commit, scores
+        cnn_decoder: str = "own",  # cnn: own, or smp
     ):
         if one_of("kind", kind, KINDS) == "cnn":
-            built = cnn_student(encoder, len(classes), output_stride, width, rates)
+            built = cnn_student(encoder, len(classes), output_stride, width, rates, cnn_decoder)
         else:
             built = vit_student(encoder, len(classes), width)
         super().__init__(built.encoder, built.decoder, built.low_channels, built.high_channels, len(classes))
@@ -74,7 +75,7 @@ class PretrainedStudent(Student, PyTorchModelHubMixin, library_name="collab_seg"
         seen = as_read(image, self.short_side)[None].to(self.head.weight.device)
         return self.eval().predict(seen, image.shape[-2:])[0].byte().cpu().numpy()
 
-# %% ../nbs/13_deploy.ipynb #cell-007
+# %% ../nbs/13_deploy.ipynb #cell-009
 CARD = """
 # A {kind_name} student of {data}
 
@@ -99,7 +100,7 @@ or sell them.
 
 ## What not to expect
 
-It knows the scenes of its data set and nothing else; images are read at {short_side} pixels along their shorter side. Small
+It knows the scenes of its data set and nothing else; images are read at {read_at}. Small
 classes are its weakest. Not for use where a mistake can hurt somebody.
 """
 
@@ -112,11 +113,12 @@ def model_card(student: PretrainedStudent) -> ModelCard:
     data = ModelCardData(library_name="collab_seg", pipeline_tag="image-segmentation",
                          tags=["image-segmentation", "semantic-segmentation", "pytorch_model_hub_mixin"])
     names = {"kind_name": {"cnn": "DeepLabV3+ style CNN", "vit": "SegFormer style ViT"}[student.kind],
-             "classes": ", ".join(student.classes), "count": len(student.classes), "short_side": student.short_side}
+             "classes": ", ".join(student.classes), "count": len(student.classes),
+             "read_at": f"{student.short_side} pixels along their shorter side" if student.short_side else "their own size"}
     text = CARD.format(**about, **names, scores="\n".join(scores) or "It has not been scored.")
     return ModelCard(f"---\n{data.to_yaml()}\n---\n{text}")
 
-# %% ../nbs/13_deploy.ipynb #cell-009
+# %% ../nbs/13_deploy.ipynb #cell-011
 def _scores(run: Path, kind: str) -> list[dict]:
     "What `collab-seg eval` found for one student of a run."
     rows = [row for path in sorted(run.glob("scores_*.json")) for row in json.loads(path.read_text(encoding="utf-8"))]
@@ -134,11 +136,11 @@ def pretrained_student(run, kind: str) -> PretrainedStudent:  # kind: cnn or vit
     student = PretrainedStudent(
         kind, parts.cnn if cnn else parts.vit, list(source.classes), [list(colour) for colour in source.palette],
         parts.decoder_width if cnn else parts.head_width, parts.output_stride, list(parts.aspp_rates),
-        min(config.data.size), about)
+        config.data.short_side, about, parts.cnn_decoder)
     student.load_state_dict(students[0 if cnn else 1].state_dict())
     return student.eval()
 
-# %% ../nbs/13_deploy.ipynb #cell-017
+# %% ../nbs/13_deploy.ipynb #cell-019
 def to_transformers(student: Student, classes=None):  # classes: their names
     "A MiT student as transformers' SegformerForSemanticSegmentation, with the same weights and the same logits."
     from transformers import SegformerConfig, SegformerForSemanticSegmentation
@@ -164,7 +166,56 @@ def _ours(weights: dict, name: str):
             return weights[name.replace(part, "kv")].chunk(2)[half]
     return weights[name]
 
-# %% ../nbs/13_deploy.ipynb #cell-024
+# %% ../nbs/13_deploy.ipynb #cell-026
+def to_smp(student: Student, upsampling: int = 4):  # 4: logits at the image's size, 1: at a quarter, as ours
+    "A CNN student with the decoder `smp` as segmentation_models.pytorch's DeepLabV3Plus, with the same logits."
+    import segmentation_models_pytorch as smp
+
+    ours = student.decoder
+    if not (isinstance(ours, DeepLabDecoder) and ours.corners and len(ours.refine) == 1 and len(ours.aspp.views) == 4):
+        raise UserError("this student is no DeepLabV3Plus of segmentation_models.pytorch, which enlarges with aligned corners, "
+                        "has one unit behind the joint and three rates; needed: one trained with --cnn-decoder smp")
+    theirs = smp.DeepLabV3Plus(
+        f"tu-{student.encoder.name}", encoder_weights=None, encoder_output_stride=student.encoder.output_stride,
+        decoder_channels=student.high_channels, classes=student.num_classes, upsampling=upsampling,
+        decoder_atrous_rates=[view[0].dilation[0] for view in ours.aspp.views[1:]])
+    _copy(student.encoder.body, theirs.encoder.model)
+    _copy(student.head, theirs.segmentation_head[0])
+    with torch.no_grad():
+        _fill_smp(ours, theirs.eval().decoder)
+    return theirs
+
+# %% ../nbs/13_deploy.ipynb #cell-028
+def _copy(ours, theirs):
+    theirs.load_state_dict(ours.state_dict())
+
+
+def _fill_smp(ours, theirs):
+    "Fill smp's decoder from ours."
+    aspp, extra, norm = theirs.aspp[:3]
+    for a, b in ((ours.aspp.views[0], aspp.convs[0]), (ours.aspp.mix, aspp.project), (ours.reduce, theirs.block1)):
+        _copy(a[0], b[0]), _copy(a[1], b[1])
+    for a, b in zip([*ours.aspp.views[1:], ours.refine[0]], [*aspp.convs[1:4], theirs.block2]):
+        _fill_separable(a, b[0], b[1])
+    bias, pooled = ours.aspp.whole[1], aspp.convs[4]
+    pooled[1].weight.copy_(bias.weight), _do_nothing(pooled[2]), pooled[2].bias.copy_(bias.bias)
+    _do_nothing(norm), extra[0].weight.zero_()[:, :, 1, 1].fill_(1)
+    extra[1].weight.copy_(torch.eye(len(extra[1].weight))[:, :, None, None])
+
+
+def _do_nothing(norm):
+    "A fresh batch norm divides by the root of 1 + eps; its factor takes that back."
+    norm.weight.fill_((1 + norm.eps) ** 0.5)
+
+
+def _fill_separable(unit, conv, norm):
+    "Our separable unit in theirs, without the norm between its halves."
+    depth, between, point, after = unit[:4]
+    factor = between.weight / (between.running_var + between.eps).sqrt()
+    conv[0].weight.copy_(depth.weight * factor[:, None, None, None]), _copy(point, conv[1]), _copy(after, norm)
+    norm.running_mean.sub_(point.weight[:, :, 0, 0] @ (between.bias - factor * between.running_mean))
+
+# %% ../nbs/13_deploy.ipynb #cell-032
 class Deployed(nn.Module):
     "Bytes in, class probabilities out; of several students, their mean."
 
@@ -179,7 +230,7 @@ class Deployed(nn.Module):
         found = [upsample(student(x).logits, image.shape[-2:]).softmax(1) for student in self.students]
         return torch.stack(found).mean(0) if len(found) > 1 else found[0]
 
-# %% ../nbs/13_deploy.ipynb #cell-027
+# %% ../nbs/13_deploy.ipynb #cell-035
 SMALLEST = 64  # pixels a side that an exported student takes
 
 
@@ -224,7 +275,7 @@ def to_onnx(program: torch.export.ExportedProgram) -> bytes:
     done = torch.onnx.export(program, dynamo=True, input_names=["image"], output_names=["probabilities"], verbose=False)
     return done.model_proto.SerializeToString()
 
-# %% ../nbs/13_deploy.ipynb #cell-029
+# %% ../nbs/13_deploy.ipynb #cell-037
 FORMATS = {"onnx": to_onnx, "torch": to_torch}
 ENDINGS = {"onnx": "onnx", "torch": "pt2"}
 
@@ -254,7 +305,7 @@ def check_export(path, deployed: Deployed, sizes=((64, 64), (97, 130), (120, 160
             worst = max(worst, float(np.abs(run(image) - deployed(torch.from_numpy(image)).numpy()).max()))
     return worst
 
-# %% ../nbs/13_deploy.ipynb #cell-031
+# %% ../nbs/13_deploy.ipynb #cell-039
 def export_run(run, out=None, format: str = "onnx", student: str = "average") -> tuple[Path, float | None]:
     "Write a run's student, or the average of both, as one file; returns it and the largest difference found."
     write = FORMATS[one_of("format", format, FORMATS)]

@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['SECTIONS', 'FIELDS', 'KEYS', 'WAYS_OF_FLOW', 'CURVES', 'StudyFile', 'Group', 'changed', 'seeded', 'by_name', 'Run',
-           'group_runs', 'Study', 'make_plan', 'each_once', 'read_study', 'check_study', 'read_table', 'done_runs',
-           'Standing', 'lock_of', 'is_running', 'steps_done', 'standing', 'standings', 'status_table', 'check_folder',
-           'curve_rows', 'merged', 'write_table', 'collect', 'do_run', 'try_run', 'work', 'stopped', 'measured',
-           'trial', 'seconds_left', 'duration', 'shard_of', 'plan_text', 'threads_each', 'worker', 'start_worker',
-           'watch', 'work_in_processes', 'open_folder', 'finish', 'open_study', 'run_study', 'Shard', 'make_executor',
-           'launch', 'wait_for', 'Reproduction', 'first_difference', 'score_difference', 'compare_runs', 'reproduce']
+           'group_runs', 'Study', 'make_plan', 'each_once', 'read_study', 'check_study', 'without_imagenet',
+           'cannot_start', 'read_table', 'done_runs', 'Standing', 'lock_of', 'is_running', 'steps_done', 'standing',
+           'standings', 'status_table', 'check_folder', 'curve_rows', 'merged', 'write_table', 'collect', 'do_run',
+           'try_run', 'work', 'stopped', 'measured', 'trial', 'seconds_left', 'duration', 'shard_of', 'plan_text',
+           'threads_each', 'worker', 'start_worker', 'watch', 'work_in_processes', 'open_folder', 'finish',
+           'open_study', 'run_study', 'Shard', 'make_executor', 'launch', 'wait_for', 'Reproduction',
+           'first_difference', 'score_difference', 'compare_runs', 'reproduce']
 
-# %% ../nbs/10_experiments.ipynb #cell-003
+# %% ../nbs/10_experiments.ipynb #cell-005
 import csv
 import dataclasses
 import io
@@ -38,20 +39,21 @@ import torch
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
-from .core import (PRESETS, Config, UserError, check_config, config_from_dict, config_from_json, config_sha,
-                             one_of, write_atomic)
+from .core import (PRESETS, Config, StudentConfig, UserError, check_config, config_from_dict, config_from_json,
+                             config_sha, one_of, write_atomic)
+from .cost import ASSUMED, gpu_hours, too_large_here
 from .data import open_source
 from .train import (METHODS, Stopped, environment, known_method, make_batches, method_losses, result_rows,
                               score_run, stop_requests, sweep, train)
 from .vit import build_students, run_config
 
-# %% ../nbs/10_experiments.ipynb #cell-009
+# %% ../nbs/10_experiments.ipynb #cell-011
 @dataclass(frozen=True)
 class StudyFile:
     "What a study file holds."
     name: str = ""  # also names the table: DIR/NAME.csv
     about: str = ""  # one sentence
-    preset: str = ""  # complete settings to start from: toy, pocket or camvid
+    preset: str = ""  # complete settings to start from: toy, pocket, camvid, voc or cityscapes
     score: str = "val"  # the split on which runs are scored; select nothing on test
     set: dict = field(default_factory=dict)  # changes of the preset, by section: optim.steps = 1800
     runs: tuple[dict, ...] = ()  # groups of runs
@@ -66,7 +68,7 @@ class Group:
     vary: dict = field(default_factory=dict)  # one run a value, one setting at a time: vary.margin = [0.1, 0.2]
     label: str = ""  # names the group's one method in tables; default: the method and what `set` sets
 
-# %% ../nbs/10_experiments.ipynb #cell-012
+# %% ../nbs/10_experiments.ipynb #cell-014
 SECTIONS = {part.name: {field.name for field in dataclasses.fields(part.default_factory)} - {"method", "seed"}
             for part in dataclasses.fields(Config)}
 FIELDS = {name: section for section, names in SECTIONS.items() for name in names}  # setting -> its section
@@ -97,7 +99,7 @@ def by_name(tables: dict, where: str) -> dict[str, Any]:
             flat[one_of(f"a setting in {where}.{section}", name, sorted(known))] = value
     return flat
 
-# %% ../nbs/10_experiments.ipynb #cell-015
+# %% ../nbs/10_experiments.ipynb #cell-017
 @dataclass(frozen=True)
 class Run:
     "One run of a study: all its settings, and the label under which its rows are."
@@ -122,7 +124,7 @@ class Run:
 def _spelled(name, value) -> str:
     return f"{name}={'x'.join(map(str, value)) if isinstance(value, (list, tuple)) else value}"
 
-# %% ../nbs/10_experiments.ipynb #cell-017
+# %% ../nbs/10_experiments.ipynb #cell-019
 def group_runs(group: Group, base: Config, where: str) -> list[tuple[str, Config]]:
     "The labels of a group and their settings; only the seed is missing."
     for name in ("methods", "seeds"):
@@ -143,7 +145,7 @@ def group_runs(group: Group, base: Config, where: str) -> list[tuple[str, Config
                       for value in values]
     return found
 
-# %% ../nbs/10_experiments.ipynb #cell-020
+# %% ../nbs/10_experiments.ipynb #cell-022
 @dataclass(frozen=True)
 class Study:
     "A study file as a plan: the runs, in the order in which they are done."
@@ -171,7 +173,7 @@ def make_plan(file: StudyFile, root=None) -> Study:
     runs = [Run(label, seeded(config, seed)) for label, config, seed in pairs]
     return Study(file.name, file.about, file.score, tuple(each_once(runs)))
 
-# %% ../nbs/10_experiments.ipynb #cell-022
+# %% ../nbs/10_experiments.ipynb #cell-024
 def each_once(runs: list[Run]) -> list[Run]:
     "The runs as they are; UserError if a label, a folder or all settings occur twice, or one label has two meanings."
     seen: dict = {}
@@ -187,7 +189,7 @@ def each_once(runs: list[Run]) -> list[Run]:
             raise UserError(f"{run.label!r} stands for two different settings; needed: another label for one of them")
     return runs
 
-# %% ../nbs/10_experiments.ipynb #cell-025
+# %% ../nbs/10_experiments.ipynb #cell-027
 def read_study(path, root=None) -> Study:
     "The plan in a study file; a UserError names the file and what is wrong with it. `root` is the folder of the data."
     try:
@@ -202,9 +204,9 @@ def read_study(path, root=None) -> Study:
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
-# %% ../nbs/10_experiments.ipynb #cell-034
-def check_study(study: Study) -> None:
-    "UserError if a run could not start: its data set, its folder, a split, a network or a loss."
+# %% ../nbs/10_experiments.ipynb #cell-036
+def check_study(study: Study, weights: bool = True) -> None:
+    "UserError if a run could not start: its data, a split, a network, a loss, or (if asked) ImageNet weights."
     students: dict = {}
     opened, classes = set(), {}
     for run in study.runs:
@@ -215,14 +217,31 @@ def check_study(study: Study) -> None:
             if source.needs_root and (source.name, data.root, split) not in opened:
                 source.load(data.root, split)
                 opened.add((source.name, data.root, split))
-        wanted = (run.config.students, len(source.classes))
+        wanted = (run.config.students if weights else without_imagenet(run.config.students), len(source.classes))
         if wanted not in students:
             students[wanted] = build_students(*wanted, seed=0)
         method_losses(run.config, *students[wanted])
     if len(classes) > 1:
         raise UserError(f"{' and '.join(classes.values())} have different classes; needed: a study for each")
 
-# %% ../nbs/10_experiments.ipynb #cell-037
+
+def without_imagenet(students: StudentConfig) -> StudentConfig:
+    "The same students from random weights where they would ask for ImageNet's; to look at a plan needs no network."
+    words = {name: "random" for name in ("cnn_weights", "vit_weights") if getattr(students, name) == "imagenet"}
+    return dataclasses.replace(students, **words)
+
+
+def cannot_start(study: Study) -> str | None:
+    "Why runs could not start here with the weights that they ask for; None if they could."
+    for students in dict.fromkeys(run.config.students for run in study.runs):
+        if students != without_imagenet(students):
+            try:
+                build_students(students, 2, seed=0)
+            except UserError as error:
+                return f"these runs could not start here: {error}"
+    return None
+
+# %% ../nbs/10_experiments.ipynb #cell-039
 KEYS = ("study", "method", "seed")
 
 
@@ -251,7 +270,7 @@ def _read_json(path):
     except FileNotFoundError:
         return None
 
-# %% ../nbs/10_experiments.ipynb #cell-038
+# %% ../nbs/10_experiments.ipynb #cell-040
 class Standing(NamedTuple):
     "Where a run stands."
     word: str  # done, running, begun, failed or waiting
@@ -294,7 +313,7 @@ def standing(run: Run, out, done: set) -> Standing:
     word = "running" if is_running(out, run) else "failed" if (folder / "failed.json").exists() else begun
     return Standing(word, *steps_done(run, out))
 
-# %% ../nbs/10_experiments.ipynb #cell-041
+# %% ../nbs/10_experiments.ipynb #cell-043
 def standings(study: Study, out) -> list[Standing]:
     "Where each run of a study stands."
     done = done_runs(study, out)
@@ -313,7 +332,7 @@ def status_table(study: Study, found: list[Standing]) -> pd.DataFrame:
         table.loc[run.label, f"seed {run.seed}"] = cell(run, state)
     return table
 
-# %% ../nbs/10_experiments.ipynb #cell-044
+# %% ../nbs/10_experiments.ipynb #cell-046
 def check_folder(study: Study, out) -> None:
     "UserError if the folder holds rows or runs that were made with other settings."
     out = Path(out)
@@ -330,7 +349,7 @@ def check_folder(study: Study, out) -> None:
             raise UserError(f"{path.parent} is a run with other settings: the study file was changed; give it another "
                             "name, or choose another --out")
 
-# %% ../nbs/10_experiments.ipynb #cell-047
+# %% ../nbs/10_experiments.ipynb #cell-049
 WAYS_OF_FLOW = ("to_cnn", "to_vit", "nobody")
 CURVES = {name: name for name in ("ce_cnn", "ce_vit", "cka_low")} | {
     f"{term}_share_{way}": rf"{term}(_\w+)?_share_{way}" for term in ("region", "pixel") for way in WAYS_OF_FLOW}
@@ -347,7 +366,7 @@ def curve_rows(study: Study, run: Run, metrics: pd.DataFrame, bins: int = 40) ->
             | {name: round(float(means[column][index]), 4) if column else None for name, column in found.items()}
             for index in range(count)]
 
-# %% ../nbs/10_experiments.ipynb #cell-050
+# %% ../nbs/10_experiments.ipynb #cell-052
 def merged(study: Study, old: list[dict], new: list[dict]) -> list[dict]:
     "Rows of runs that are not there yet are added; all are in the order of the plan, and others' rows follow."
     have = {(row["method"], row["seed"]) for row in old}
@@ -355,7 +374,7 @@ def merged(study: Study, old: list[dict], new: list[dict]) -> list[dict]:
     rows = old + [row for row in new if (row["method"], str(row["seed"])) not in have]
     return sorted(rows, key=lambda row: place.get((row["method"], str(row["seed"])), len(place)))
 
-# %% ../nbs/10_experiments.ipynb #cell-052
+# %% ../nbs/10_experiments.ipynb #cell-054
 def write_table(path, rows: list[dict]) -> None:
     "Replace a CSV file as a whole; UserError if a row has other columns than the first."
     columns = [name for name in rows[0]]
@@ -386,7 +405,7 @@ def collect(study: Study, out) -> None:
             if len(rows) > len(before):
                 write_table(path, rows)
 
-# %% ../nbs/10_experiments.ipynb #cell-055
+# %% ../nbs/10_experiments.ipynb #cell-057
 def do_run(study: Study, run: Run, out, progress: bool = False) -> None:
     "Bring a run from where it stands to its rows in the table."
     folder, steps = Path(out) / run.folder, run.config.optim.steps
@@ -403,7 +422,7 @@ def do_run(study: Study, run: Run, out, progress: bool = False) -> None:
         write_atomic(folder / "rows.json", json.dumps(rows, indent=2) + "\n")
     collect(study, out)
 
-# %% ../nbs/10_experiments.ipynb #cell-057
+# %% ../nbs/10_experiments.ipynb #cell-059
 def try_run(study: Study, run: Run, out, attempt: str, progress: bool) -> str:
     "Do a run unless it is done, another process has it, or it failed in this attempt: done, busy or failed."
     folder = Path(out) / run.folder
@@ -426,7 +445,7 @@ def try_run(study: Study, run: Run, out, attempt: str, progress: bool) -> str:
         write_atomic(folder / "failed.json", json.dumps(note, indent=2) + "\n")
         return "failed"
 
-# %% ../nbs/10_experiments.ipynb #cell-060
+# %% ../nbs/10_experiments.ipynb #cell-062
 def work(study: Study, runs, out, attempt: str, progress: bool = True, asked: list | None = None) -> None:
     "Do the runs that nobody has done and nobody is doing. Raises Stopped after Ctrl-C or SIGTERM, or when `asked`."
     waiting, before = list(runs), None
@@ -452,7 +471,7 @@ def stopped(study: Study, out, number: int) -> Stopped:
     return Stopped(f"stopped; {len(done)} of {len(study.runs)} runs are done, and nothing is lost; "
                    "go on with the same command", number)
 
-# %% ../nbs/10_experiments.ipynb #cell-070
+# %% ../nbs/10_experiments.ipynb #cell-072
 def measured(study: Study, out, found: list[Standing]) -> dict[str, float]:
     "Seconds a step by label, from the table and from checkpoints."
     times: dict[str, list[float]] = {}
@@ -492,7 +511,7 @@ def duration(seconds: float) -> str:
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
-# %% ../nbs/10_experiments.ipynb #cell-072
+# %% ../nbs/10_experiments.ipynb #cell-074
 def shard_of(study: Study, shard: str | None) -> list[Run]:
     "Every n-th run of the plan from the i-th on, for a shard `i/n`; all runs for None."
     if shard is None:
@@ -512,7 +531,12 @@ def plan_text(study: Study, runs, out, jobs: int = 1, try_out: bool = True) -> s
              f"{len(runs)} runs, {len(runs) - len(left)} done, {len(left)} to do"]
     if left:
         times, how = measured(study, out, found), "from runs of this study"
-        if not times and try_out:
+        if not times and try_out and any(too_large_here(run.config) for run in left):
+            hours = sum(gpu_hours(run.config, len(open_source(run.config.data).classes),
+                                  run.config.optim.steps - state.step)
+                        for run, state in zip(study.runs, found) if run in left)
+            lines[-1] += f": about {hours:.0f} GPU hours ({ASSUMED}); not tried, for there is no GPU here"
+        elif not times and try_out:
             try:
                 times, how = {"": trial(study, threads_each(jobs))}, "from a trial of 4 steps"
             except UserError as error:  # perhaps of this run alone; the others can still be done
@@ -531,7 +555,7 @@ def threads_each(jobs: int) -> int | None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return None if jobs == 1 else int(os.environ.get("OMP_NUM_THREADS") or max(1, cores // jobs))
 
-# %% ../nbs/10_experiments.ipynb #cell-075
+# %% ../nbs/10_experiments.ipynb #cell-077
 def worker() -> None:
     "What `--jobs N` starts N times; the task is its argument, and standard input ends when the parent does."
     task, asked = json.loads(sys.argv[1]), []
@@ -556,7 +580,7 @@ def start_worker(task: dict, number: int, jobs: int) -> subprocess.Popen:
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,  # nosec B603
                                 env=os.environ | {"OMP_NUM_THREADS": str(threads_each(jobs) or 1)})
 
-# %% ../nbs/10_experiments.ipynb #cell-078
+# %% ../nbs/10_experiments.ipynb #cell-080
 def watch(study: Study, out, alive, requests: list[int], progress: bool = True) -> None:
     "Show how far the study is until nobody is at work, or until we are asked to stop."
     total = sum(run.config.optim.steps for run in study.runs)
@@ -588,7 +612,7 @@ def work_in_processes(study: Study, task: dict, jobs: int, progress: bool = True
             raise UserError(f"worker {number} ended with code {code}, see {task['out']}/.study/worker-{number}.log; "
                             "nothing is lost, go on with the same command")
 
-# %% ../nbs/10_experiments.ipynb #cell-082
+# %% ../nbs/10_experiments.ipynb #cell-084
 def open_folder(study: Study, out) -> str:
     "Make the folder of a study, gather what killed processes left in it, and name this attempt."
     try:
@@ -611,24 +635,26 @@ def finish(study: Study, runs, out, attempt: str) -> None:
     if failed:
         raise UserError(f"{len(failed)} of {len(runs)} runs failed: {'; '.join(failed)}")
 
-# %% ../nbs/10_experiments.ipynb #cell-085
-def open_study(file, out, root, jobs: int) -> tuple[Study, Path]:
+# %% ../nbs/10_experiments.ipynb #cell-087
+def open_study(file, out, root, jobs: int, weights: bool = True) -> tuple[Study, Path]:
     "A study and its folder, if it could be done there; UserError if not. Nothing is written."
     study = read_study(file, root)
     out = Path("runs") / study.name if out is None else Path(out)
     if jobs < 1:
         raise UserError(f"jobs is {jobs}; needed: 1 or more")
-    check_study(study)
+    check_study(study, weights)
     check_folder(study, out)
     return study, out
 
 
 def run_study(file, out=None, root=None, jobs: int = 1, shard=None, dry_run: bool = False, progress: bool = True):
     "Print the plan of a study file, and do what is not done; UserError at the end if a run failed."
-    study, out = open_study(file, out, root, jobs)
+    study, out = open_study(file, out, root, jobs, weights=not dry_run)
     runs = shard_of(study, shard)
     print(plan_text(study, runs, out, jobs), flush=True)
     if dry_run:
+        if reason := cannot_start(study):
+            print(reason)
         return
     attempt = open_folder(study, out)
     if jobs == 1:
@@ -638,7 +664,7 @@ def run_study(file, out=None, root=None, jobs: int = 1, shard=None, dry_run: boo
                           jobs, progress)
     finish(study, runs, out, attempt)
 
-# %% ../nbs/10_experiments.ipynb #cell-090
+# %% ../nbs/10_experiments.ipynb #cell-092
 @dataclass
 class Shard:
     "A part of a study as a job of submitit: called on the node, and queued again when its time is up."
@@ -671,7 +697,7 @@ def make_executor(folder, cluster, options: dict):
         raise UserError(f"submitit says: {' '.join(str(error).split())}") from None
     return executor
 
-# %% ../nbs/10_experiments.ipynb #cell-093
+# %% ../nbs/10_experiments.ipynb #cell-095
 def launch(file, out=None, root=None, jobs: int = 1, cluster=None, options=None, progress: bool = True) -> None:
     "Do a study by jobs of submitit, one a shard. On Slurm this returns at once; on this machine it waits."
     study, out = open_study(file, out, root, jobs)
@@ -701,7 +727,7 @@ def wait_for(study: Study, out, sent: list, progress: bool) -> None:
         if job.exception() is not None:
             raise UserError(f"job {job.job_id} broke; its log: {job.paths.stderr}; go on with the same command")
 
-# %% ../nbs/10_experiments.ipynb #cell-096
+# %% ../nbs/10_experiments.ipynb #cell-098
 class Reproduction(NamedTuple):
     "What came out when a run was run again."
     same: list[str]  # files whose figures are the same, to the last digit
@@ -728,7 +754,7 @@ def first_difference(before: Path, after: Path) -> str | None:
     row, column = (int(place) for place in np.argwhere(unlike.to_numpy())[0])
     return f"{tables[0].columns[column]} in row {row} was {tables[0].iat[row, column]}, is {tables[1].iat[row, column]}"
 
-# %% ../nbs/10_experiments.ipynb #cell-098
+# %% ../nbs/10_experiments.ipynb #cell-100
 def score_difference(run: Path, again: Path, path: Path, root=None) -> str | None:
     "Where the scores in a file of a run differ from those of the new one; None if they do not."
     try:
@@ -756,7 +782,7 @@ def compare_runs(run: Path, again: Path, root=None) -> Reproduction:
     same, differ = [name for name in why if not why[name]], [f"{name}: {why[name]}" for name in why if why[name]]
     return Reproduction(same, differ, around)
 
-# %% ../nbs/10_experiments.ipynb #cell-100
+# %% ../nbs/10_experiments.ipynb #cell-102
 def reproduce(run, out=None, root=None, progress: bool = False) -> Reproduction:
     "Run a finished run again from its config.json and compare; `out` keeps the new run, else it is thrown away."
     run, config = Path(run), run_config(run)

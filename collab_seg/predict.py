@@ -6,7 +6,7 @@
 __all__ = ['VIDEO_ENDINGS', 'predict_image', 'mask_files', 'image_row', 'find_pictures', 'stems_of', 'predict_files',
            'predict_video']
 
-# %% ../nbs/13b_predict.ipynb #cell-002
+# %% ../nbs/13b_predict.ipynb #cell-004
 import glob
 import io
 import os
@@ -26,15 +26,15 @@ from .data import IMAGE_ENDINGS, Source, read_image
 from .deploy import as_read
 from .train import WAYS, open_students, probabilities
 
-# %% ../nbs/13b_predict.ipynb #cell-005
-def predict_image(cnn: Student, vit: Student, image, short_side: int) -> tuple[dict, np.ndarray]:  # (3, H, W) uint8
+# %% ../nbs/13b_predict.ipynb #cell-007
+def predict_image(cnn: Student, vit: Student, image, short_side: int | None) -> tuple[dict, np.ndarray]:  # (3, H, W) uint8
     "Label maps (H, W) uint8 of both students and their average at the image's size, and the average's largest probability."
     seen = as_read(image, short_side)[None].to(next(cnn.parameters()).device)
     both = probabilities(cnn, vit, seen, image.shape[-2:])
     surest = both["average"].max(1).values[0].cpu().numpy()
     return {way: both[way].argmax(1)[0].byte().cpu().numpy() for way in WAYS}, surest
 
-# %% ../nbs/13b_predict.ipynb #cell-008
+# %% ../nbs/13b_predict.ipynb #cell-010
 def mask_files(image, guess, source: Source, masks: str, way: str, stem: str) -> list[tuple]:
     "Names and pixels of the files for one prediction: pictures, or the numbers that a test server wants."
     if one_of("masks", masks, ("colour", "ids")) == "ids":
@@ -51,7 +51,7 @@ def image_row(name, guesses: dict, surest, classes) -> dict:
             "agreement": f"{(guesses['cnn'] == guesses['vit']).mean():.4f}", "confidence": f"{surest.mean():.4f}",
             **{f"share_{name}": f"{share:.4f}" for name, share in zip(classes, counts)}}
 
-# %% ../nbs/13b_predict.ipynb #cell-014
+# %% ../nbs/13b_predict.ipynb #cell-016
 VIDEO_ENDINGS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
 
 
@@ -85,7 +85,7 @@ def stems_of(paths) -> list[str]:
             raise UserError(f"{path} has a name of {length} bytes, too long to add what its masks are called; needed: 230")
     return stems
 
-# %% ../nbs/13b_predict.ipynb #cell-017
+# %% ../nbs/13b_predict.ipynb #cell-019
 def _png(picture) -> bytes:
     buffer = io.BytesIO()
     PIL.Image.fromarray(picture).save(buffer, format="PNG")
@@ -97,7 +97,7 @@ def predict_files(run, names, out, progress: bool = True, masks: str = "colour")
     paths = find_pictures(names)
     stems = stems_of(paths)
     cnn, vit, source, config = open_students(run)
-    short_side, written, rows, failed = min(config.data.size), [], [], 0
+    short_side, written, rows, failed = config.data.short_side, [], [], 0
     for path, stem in tqdm(list(zip(paths, stems)), desc="predict", disable=not progress or len(paths) == 1):
         try:
             if Path(path).suffix.lower() in VIDEO_ENDINGS:
@@ -121,7 +121,7 @@ def predict_files(run, names, out, progress: bool = True, masks: str = "colour")
         raise UserError(f"{failed} of {len(paths)} files could not be read and were left out; {len(written)} files are in {out}")
     return written
 
-# %% ../nbs/13b_predict.ipynb #cell-019
+# %% ../nbs/13b_predict.ipynb #cell-021
 def _av():
     try:
         import av
@@ -130,7 +130,7 @@ def _av():
     return av
 
 
-def predict_video(cnn: Student, vit: Student, source: Source, path, out, short_side: int, progress: bool = True) -> Path:
+def predict_video(cnn: Student, vit: Student, source: Source, path, out, short_side: int | None, progress: bool = True) -> Path:
     "Write a video of overlays of the students' average; sides are cut to even numbers, as the codec wants."
     av, out = _av(), Path(out)
     if not os.path.isfile(path):

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['MIT_SHAPES', 'to_tokens', 'to_map', 'OverlapPatchEmbed', 'EfficientSelfAttention', 'MixFFN', 'Block', 'MiTShape',
            'Stage', 'MiT', 'AllMLPDecoder', 'PyramidEncoder', 'vit_student', 'segformer_name', 'segformer_names',
-           'load_segformer', 'build_students', 'run_config', 'load_students']
+           'load_segformer', 'build_students', 'load_first_weights', 'run_config', 'load_students']
 
-# %% ../nbs/04_vit.ipynb #cell-003
+# %% ../nbs/04_vit.ipynb #cell-005
 import math
 import re
 from pathlib import Path
@@ -22,8 +22,9 @@ from torch import nn
 from .cnn import Student, cnn_student, load_exactly, read_weights, upsample
 from .core import (Config, StudentConfig, UserError, check_config, config_from_json, derive_seed, one_of,
                              read_text)
+from .pretrained import imagenet_body, imagenet_mit
 
-# %% ../nbs/04_vit.ipynb #cell-006
+# %% ../nbs/04_vit.ipynb #cell-008
 def to_tokens(x):  # (B, C, H, W) -> (B, H*W, C)
     "A map as a sequence of tokens, row by row."
     return x.flatten(2).transpose(1, 2)
@@ -46,7 +47,7 @@ class OverlapPatchEmbed(nn.Module):
         x = self.proj(x)
         return self.norm(to_tokens(x)), x.shape[-2:]
 
-# %% ../nbs/04_vit.ipynb #cell-010
+# %% ../nbs/04_vit.ipynb #cell-012
 class EfficientSelfAttention(nn.Module):
     "Multi-head self-attention whose keys and values come from a map that is `reduction` times smaller."
 
@@ -75,7 +76,7 @@ class EfficientSelfAttention(nn.Module):
     def _split(self, tokens):  # (B, N, C) -> (B, heads, N, C / heads)
         return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
-# %% ../nbs/04_vit.ipynb #cell-013
+# %% ../nbs/04_vit.ipynb #cell-015
 class MixFFN(nn.Module):
     "Linear, 3x3 depthwise convolution, GELU, linear."
 
@@ -102,7 +103,7 @@ class Block(nn.Module):
         tokens = tokens + self.drop_path(self.attention(self.norm1(tokens), grid))
         return tokens + self.drop_path(self.ffn(self.norm2(tokens), grid))
 
-# %% ../nbs/04_vit.ipynb #cell-016
+# %% ../nbs/04_vit.ipynb #cell-018
 class MiTShape(NamedTuple):
     "Sizes of a Mix Transformer, one value per stage."
     widths: tuple  # channels
@@ -112,6 +113,7 @@ class MiTShape(NamedTuple):
 
 
 MIT_SHAPES = {
+    "mit_femto": MiTShape((8, 16, 24, 32), (1, 1, 1, 1), (1, 2, 3, 4)),
     "mit_pico": MiTShape((16, 32, 80, 128), (2, 2, 2, 2)),
     "mit_b0": MiTShape((32, 64, 160, 256), (2, 2, 2, 2)),
     "mit_b1": MiTShape((64, 128, 320, 512), (2, 2, 2, 2)),
@@ -121,7 +123,7 @@ MIT_SHAPES = {
     "mit_b5": MiTShape((64, 128, 320, 512), (3, 6, 40, 3)),
 }
 
-# %% ../nbs/04_vit.ipynb #cell-017
+# %% ../nbs/04_vit.ipynb #cell-019
 class Stage(nn.Module):
     "Patch embedding, blocks, norm: tokens in, a map out."
 
@@ -170,7 +172,7 @@ def _init_vit(module):
         nn.init.normal_(module.weight, 0, math.sqrt(2 / fan_out))
         nn.init.zeros_(module.bias)
 
-# %% ../nbs/04_vit.ipynb #cell-020
+# %% ../nbs/04_vit.ipynb #cell-022
 class AllMLPDecoder(nn.Module):
     "SegFormer's decoder: a linear layer a stage, upsampled, joined, mixed."
 
@@ -197,7 +199,7 @@ class PyramidEncoder(nn.Module):
     def forward(self, images):
         return self.body(images)
 
-# %% ../nbs/04_vit.ipynb #cell-021
+# %% ../nbs/04_vit.ipynb #cell-023
 def vit_student(
     name: str,  # mit_pico, mit_b0 to mit_b5, or a timm PVTv2
     num_classes: int,  # K
@@ -213,7 +215,7 @@ def vit_student(
         one_of("vit", name, [*MIT_SHAPES, *known])
     return Student(encoder, AllMLPDecoder(encoder.channels, width), encoder.channels[0], width, num_classes)
 
-# %% ../nbs/04_vit.ipynb #cell-026
+# %% ../nbs/04_vit.ipynb #cell-028
 _RENAMES = [  # (their name, ours), tried in order
     (r"^(?:module\.)?(?:backbone\.|segformer\.)?", ""),
     # Hugging Face, older form, to its newer form
@@ -245,7 +247,7 @@ _RENAMES = [  # (their name, ours), tried in order
     (r"<(\d)>", lambda match: str(int(match[1]) - 1)), (r"^stages", "encoder.stages"),
 ]
 
-# %% ../nbs/04_vit.ipynb #cell-027
+# %% ../nbs/04_vit.ipynb #cell-029
 def segformer_name(key: str) -> str:
     "A name of the SegFormer release or of Hugging Face, spelled our way; keys and values keep names of their own."
     for theirs, ours in _RENAMES:
@@ -285,24 +287,36 @@ def load_segformer(student: Student, path) -> str:
     load_exactly(student.encoder, encoder, str(path), unused=("head.", "classifier."))  # of ImageNet
     return "encoder"
 
-# %% ../nbs/04_vit.ipynb #cell-036
+# %% ../nbs/04_vit.ipynb #cell-038
 def build_students(config: StudentConfig, num_classes: int, seed: int) -> tuple[Student, Student]:
-    "The CNN and the ViT student, with fresh weights or those of the files that the config names."
+    "The CNN and the ViT student, with fresh weights or those that the config names."
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "cnn"))
-        cnn = cnn_student(config.cnn, num_classes, config.output_stride, config.decoder_width, config.aspp_rates)
+        cnn = cnn_student(config.cnn, num_classes, config.output_stride, config.decoder_width, config.aspp_rates,
+                          config.cnn_decoder)
         torch.manual_seed(derive_seed(seed, "vit"))
         vit = vit_student(config.vit, num_classes, config.head_width, config.drop_path)
-    if config.cnn_weights is not None:
-        load_exactly(cnn.encoder.body, read_weights(config.cnn_weights), config.cnn_weights,
-                     unused=("classifier.", "fc.", "conv_head.", "bn2.", "head."))
-    if config.vit_weights is not None and config.vit in MIT_SHAPES:
-        load_segformer(vit, config.vit_weights)
-    elif config.vit_weights is not None:
-        load_exactly(vit.encoder.body, read_weights(config.vit_weights), config.vit_weights, unused=("head.",))
+        load_first_weights(cnn, vit, config)  # a network of timm's draws random weights before it gets others
     return cnn, vit
 
-# %% ../nbs/04_vit.ipynb #cell-037
+
+def load_first_weights(cnn: Student, vit: Student, config: StudentConfig) -> None:
+    "Put the weights that the config names into both encoders; UserError if they cannot be had or do not fit."
+    if config.cnn_weights not in (None, "random"):
+        weights = (imagenet_body(config.cnn, "cnn-weights", output_stride=config.output_stride)
+                   if config.cnn_weights == "imagenet" else read_weights(config.cnn_weights))
+        load_exactly(cnn.encoder.body, weights, config.cnn_weights,
+                     unused=("classifier.", "fc.", "conv_head.", "bn2.", "head."))
+    if config.vit_weights in (None, "random"):
+        return
+    if config.vit in MIT_SHAPES:
+        load_segformer(vit, imagenet_mit(config.vit) if config.vit_weights == "imagenet" else config.vit_weights)
+    else:
+        weights = (imagenet_body(config.vit, "vit-weights") if config.vit_weights == "imagenet"
+                   else read_weights(config.vit_weights))
+        load_exactly(vit.encoder.body, weights, config.vit_weights, unused=("head.",))
+
+# %% ../nbs/04_vit.ipynb #cell-039
 def run_config(run) -> Config:
     "The settings of a run; UserError if the folder is none."
     path = Path(run) / "config.json"
@@ -311,13 +325,14 @@ def run_config(run) -> Config:
     return check_config(config_from_json(read_text(path), str(path)))
 
 
-def load_students(run, classes: int) -> tuple[Student, Student, Config]:
-    "The two trained students of a run directory, ready to predict, and the run's settings."
+def load_students(run, classes: int, step: int | None = None) -> tuple[Student, Student, Config]:
+    "The two trained students of a run, or those that it kept after a step, ready to predict, and the run's settings."
     run, config = Path(run), run_config(run)
+    folder = run if step is None else run / "snapshots" / f"step-{step:06}"
     fresh = StudentConfig(**{**vars(config.students), "cnn_weights": None, "vit_weights": None})
     students = build_students(fresh, classes, seed=0)
     for name, student in zip(("cnn", "vit"), students):
-        weights = read_weights(run / f"{name}.safetensors")
+        weights = read_weights(folder / f"{name}.safetensors")
         load_exactly(student, {key: w.float() if w.is_floating_point() else w for key, w in weights.items()},
-                     str(run / f"{name}.safetensors"))
+                     str(folder / f"{name}.safetensors"))
     return *(student.eval() for student in students), config

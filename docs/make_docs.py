@@ -139,7 +139,8 @@ def write_pages() -> dict:
     pages = OUT / "pages"
     shutil.copytree(ROOT / "nbs" / "images", pages / "images")
     shutil.copy(ROOT / "docs" / "site.css", pages)
-    chapters = [{title: f"chapters/{path.name}"} for path in sorted((ROOT / "nbs").glob("[0-9]*.ipynb")) for title in [chapter(path)]]
+    chapters, howtos = ([{chapter(path): f"chapters/{path.name}"} for path in sorted((ROOT / "nbs").glob(names))]
+                        for names in ("[0-9]*.ipynb", "howto_*.ipynb"))
     (pages / "index.md").write_text(math(relink((ROOT / "README.md").read_text(), ".", ".ipynb")))
     for file, page in PAGES.items():
         text = (ROOT / file).read_text()
@@ -147,7 +148,7 @@ def write_pages() -> dict:
     modules = sorted(path.stem for path in (ROOT / "collab_seg").glob("*.py") if not path.stem.startswith("_"))
     for name in modules:
         (pages / "api" / f"{name}.md").write_text("\n".join(reference(name)) + "\n")
-    nav = [{"Start": "index.md"}, {"Chapters": chapters}, {"Exercises": "assignments.md"},
+    nav = [{"Start": "index.md"}, {"Chapters": chapters}, {"How-to": howtos}, {"Exercises": "assignments.md"},
            {"Reference": [{name: f"api/{name}.md"} for name in modules]},
            {"Data": "data.md"}, {"Questions": "faq.md"}, {"Log of trials": "log.md"},
            {"Project": [{"Contributing": "contributing.md"}, {"Security": "security.md"}]}]

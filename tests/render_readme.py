@@ -23,7 +23,7 @@ def render() -> str:
     if resources.get("outputs"):
         raise SystemExit("index.ipynb has picture outputs; link a file of results/ or nbs/images/ instead")
     text = re.sub(r"\]\(\.\./", "](", text)
-    text = re.sub(r"\]\((?=[0-9]{2}|images/)", "](nbs/", text)
+    text = re.sub(r"\]\((?=[0-9]{2}|howto_|images/)", "](nbs/", text)
     text = "\n".join(line.rstrip() for line in text.splitlines())
     note = "<!-- rendered from nbs/index.ipynb by `make readme`; edit that -->\n"
     return note + re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

@@ -129,3 +129,49 @@ def test_without_onnxscript_the_way_on_is_named(run, monkeypatch):
     monkeypatch.setattr(deploy, "export_program", lambda deployed: None)
     with pytest.raises(UserError, match="pip install onnx onnxscript"):
         deploy.export_run(run)
+
+
+@pytest.mark.parametrize("name, output_stride", [("mobilenetv2_050", 8), ("test_resnet", 16)])
+def test_smp_says_the_same_after_a_round_trip(name, output_stride, tmp_path):
+    smp = pytest.importorskip("segmentation_models_pytorch")
+    from collab_seg.cnn import cnn_student
+
+    torch.manual_seed(0)
+    ours = cnn_student(name, 7, output_stride, 24, (1, 2, 4), "smp").train()
+    for norm in (part for part in ours.modules() if isinstance(part, torch.nn.BatchNorm2d)):
+        torch.nn.init.normal_(norm.weight, 1, 0.3), torch.nn.init.normal_(norm.bias, 0, 0.3)
+    for _ in range(3):
+        ours(torch.randn(2, 3, 64, 96))
+    deploy.to_smp(ours.eval()).save_pretrained(tmp_path)
+    theirs, x = smp.from_pretrained(tmp_path).eval(), torch.randn(2, 3, 96, 64)
+    with torch.no_grad():
+        small = ours(x).logits
+        large = torch.nn.functional.interpolate(small, (96, 64), mode="bilinear", align_corners=True)
+        assert (deploy.to_smp(ours, upsampling=1)(x) - small).abs().max() < 1e-5
+        assert (theirs(x) - large).abs().max() < 1e-5 and small.abs().max() > 0.1
+
+
+def test_a_student_of_another_form_is_not_turned_into_smp():
+    pytest.importorskip("segmentation_models_pytorch")
+    from collab_seg.cnn import cnn_student
+    from collab_seg.vit import vit_student
+
+    for student in (cnn_student("test_resnet", 3), cnn_student("test_resnet", 3, rates=(1, 2), decoder="smp"), vit_student("mit_pico", 3)):
+        with pytest.raises(UserError, match="needed: one trained with --cnn-decoder smp"):
+            deploy.to_smp(student)
+
+
+def test_a_run_keeps_the_form_of_its_decoder(tmp_path):
+    smp = pytest.importorskip("segmentation_models_pytorch")
+    from collab_seg.train import train
+
+    config = tiny_config(steps=1)
+    config = dataclasses.replace(config, students=dataclasses.replace(config.students, cnn_decoder="smp"))
+    student = deploy.pretrained_student(train(config, tmp_path / "run", progress=False), "cnn")
+    student.save_pretrained(tmp_path / "hub")
+    back = deploy.PretrainedStudent.from_pretrained(tmp_path / "hub").eval()
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(back(x).logits, student(x).logits)
+        assert (deploy.to_smp(back, upsampling=1)(x) - student(x).logits).abs().max() < 1e-5
+    assert isinstance(deploy.to_smp(back), smp.DeepLabV3Plus)

@@ -22,10 +22,16 @@ def site():
 
 
 def test_every_notebook_and_module_has_its_page(site):
-    for path in (ROOT / "nbs").glob("[0-9]*.ipynb"):
+    for path in [*(ROOT / "nbs").glob("[0-9]*.ipynb"), *(ROOT / "nbs").glob("howto_*.ipynb")]:
         assert (site / "chapters" / f"{path.stem}.html").exists(), path
     for path in (ROOT / "collab_seg").glob("[a-z]*.py"):
         assert (site / "api" / f"{path.stem}.html").exists(), path
+
+
+def test_the_how_tos_have_a_place_of_their_own(site):
+    page = (site / "index.html").read_text()
+    links = [page.find(f"chapters/howto_{name}.html") for name in ("lightning", "pytorch", "trainer")]
+    assert -1 < page.find("How-to") < min(links) and max(links) < page.find("assignments.html"), links
 
 
 def test_formulas_are_drawn_and_pictures_are_there(site):

@@ -40,7 +40,10 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     top = {name.split("/")[0] for name in names}
     assert all(name.startswith("collab_seg") for name in top), top
-    assert "collab_seg/cli.py" in names and not any(name.endswith((".ipynb", ".csv", ".safetensors", ".png")) for name in names)
+    others = [name for name in names if not name.startswith("collab_seg/examples/")]  # small runs for the explorer
+    assert "collab_seg/cli.py" in names and not any(name.endswith((".ipynb", ".csv", ".safetensors", ".png")) for name in others)
+    assert len([name for name in names if name.endswith("vit.safetensors")]) == 15
+    assert sum(info.compress_size for info in zipfile.ZipFile(wheel).infolist()) < 6e6
 
 
 def test_no_development_tool_comes_along(clean):

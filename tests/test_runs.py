@@ -85,15 +85,6 @@ def test_mixed_precision_trains(tmp_path, precision):
     assert (run / "cnn.safetensors").exists()
 
 
-def test_the_camvid_preset_starts_and_steps_on_a_cpu(camvid, tmp_path):
-    preset = PRESETS["camvid"]
-    config = dataclasses.replace(
-        preset, data=dataclasses.replace(preset.data, root=str(camvid), workers=0, cache=False),
-        optim=dataclasses.replace(preset.optim, steps=1, batch_size=2, precision="no"))
-    run = train(config, tmp_path / "camvid", progress=False)
-    assert len(list(csv.DictReader(open(run / "metrics.csv")))) == 1
-
-
 def test_camvid_has_the_counts_and_classes_that_data_readme_states(camvid):
     from collab_seg.data import Scenes, check_split, file_list_sha
 
