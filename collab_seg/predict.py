@@ -132,9 +132,9 @@ def _av():
 
 def predict_video(cnn: Student, vit: Student, source: Source, path, out, short_side: int | None, progress: bool = True) -> Path:
     "Write a video of overlays of the students' average; sides are cut to even numbers, as the codec wants."
-    av, out = _av(), Path(out)
     if not os.path.isfile(path):
         raise UserError(f"{path} is missing; needed: a video file")
+    av, out = _av(), Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:

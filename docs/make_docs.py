@@ -120,7 +120,9 @@ def reference(name: str) -> list[str]:
         thing = getattr(module, public)
         lines.append(f"## {public}")
         if not callable(thing):
-            lines += ["", f"A {type(thing).__name__}" + (f" with {', '.join(f'`{key}`' for key in list(thing)[:30])}" if isinstance(thing, dict) else f": `{thing!r}`"[:200]) + ".", ""]
+            value = repr(thing).replace("`", "'")
+            names = ", ".join(f"`{key}`" for key in list(thing)[:30]) if isinstance(thing, dict) else ""
+            lines += ["", f"A {type(thing).__name__}" + (f" with {names}." if names else f": `{value[:200]}`{' ...' * (len(value) > 200)}"), ""]
             continue
         lines += ["", f"```python\n{public}{signature_of(thing)}\n```", "", inspect.getdoc(thing) or ""]
         lines += described(thing)
