@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import math
 import sys
+import time
 import warnings
 
 import pytest
@@ -69,6 +70,9 @@ def test_wandb_stays_on_this_machine(tmp_path, monkeypatch):
     run = train(tiny_config(steps=2), tmp_path / "run", progress=False, trackers=["wandb"])
     folder, = (run / "wandb").glob("offline-run-*")
     kept, = folder.glob("run-*.wandb")
+    until = time.monotonic() + 60  # wandb's own process writes the file, when it finds the time
+    while b"pixel_to_vit" not in kept.read_bytes() and time.monotonic() < until:
+        time.sleep(0.5)
     assert b"pixel_to_vit" in kept.read_bytes() and list(folder.rglob("media/images/pictures_*.png"))
     assert not list((run / "wandb").glob("run-*")), "a run that is not offline"
 
