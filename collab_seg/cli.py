@@ -294,7 +294,7 @@ class Reproduce:
         print(result)
         return 1 if result.differ else 0
 
-
+# %% ../nbs/14_cli.ipynb #cell-017
 @dataclass(frozen=True)
 class Cost:
     """Say what a run costs: FLOPs, which are counted, and GPU hours, under an assumption that is named.
@@ -320,7 +320,7 @@ class Cost:
             print(pd.Series(row).drop("config_sha").to_string(), end="\n\n", flush=True)
         print(f"FLOPs are of one crop, forward and backward; hours are of an {ASSUMED}")
 
-
+# %% ../nbs/14_cli.ipynb #cell-018
 @dataclass(frozen=True)
 class Explore:
     """See in a browser who teaches whom, with sliders (needs collab_seg[learn]).
@@ -345,7 +345,7 @@ class Explore:
             raise UserError(f"port is {self.port}; needed: from 1 to 65535")
         serve(self.runs, self.root, self.port, self.browser)
 
-
+# %% ../nbs/14_cli.ipynb #cell-019
 @dataclass(frozen=True)
 class Methods:
     "List every method: its terms, their weights, where it comes from."
@@ -355,7 +355,7 @@ class Methods:
 
         print(methods_table().to_string())
 
-
+# %% ../nbs/14_cli.ipynb #cell-020
 @dataclass(frozen=True)
 class Report:
     """Make tables and figures from the CSV files of studies, and from nothing else.
@@ -376,7 +376,7 @@ class Report:
 
         return report_command(results=self.results, out=self.out, study=self.study, check=self.check)
 
-# %% ../nbs/14_cli.ipynb #cell-017
+# %% ../nbs/14_cli.ipynb #cell-021
 def read_config(path) -> Config:
     "Settings from a file; UserError if it is not there."
     path = Path(path)
@@ -406,7 +406,7 @@ def report(run, split, data=None, root=None, json_path=None, csv_path=None, prog
     write_atomic(Path(json_path or Path(run) / name), json.dumps(rows, indent=2) + "\n")
     return students, scenes
 
-# %% ../nbs/14_cli.ipynb #cell-019
+# %% ../nbs/14_cli.ipynb #cell-023
 def is_main() -> bool:
     "Is this the process that writes and speaks? The only one, or the first of several."
     return os.environ.get("RANK", "0") == "0"
@@ -426,7 +426,7 @@ def start_processes(count: int, arguments: list[str]) -> list:
     around = [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
     return [subprocess.Popen(command, start_new_session=True, env=its) for its in around]  # nosec B603 # no shell
 
-# %% ../nbs/14_cli.ipynb #cell-020
+# %% ../nbs/14_cli.ipynb #cell-024
 class Died(Exception):
     "A process of several was killed; the message says how to go on."
 
@@ -464,7 +464,7 @@ def run_processes(count: int, arguments: list[str], patience: float = 10.0) -> i
         raise Died(f"process {first} was killed by signal {-code}; the others were ended; go on with: collab-seg train --resume {where}")
     return code
 
-# %% ../nbs/14_cli.ipynb #cell-022
+# %% ../nbs/14_cli.ipynb #cell-026
 def value_of(arguments: list[str], flag: str) -> str | None:
     "What stands behind a flag on the command line; None if the flag is not there."
     for place, argument in enumerate(arguments):
@@ -491,7 +491,7 @@ def unheard(told: Config, kept: Config) -> list[str]:
     return [f"{name}={value}" for part, values in told.items() for name, value in values.items()
             if value != kept[part][name] and value != usual[part][name]]
 
-# %% ../nbs/14_cli.ipynb #cell-024
+# %% ../nbs/14_cli.ipynb #cell-028
 ABOUT = """Two students, a CNN and a ViT, learn semantic segmentation together and teach each other.
 
 First steps:
@@ -534,7 +534,7 @@ def one_line(box: str) -> str:
     said = [" ".join(part) for part in parts if not part[0].startswith(("For full", "Argument"))]
     return re.sub(r"\s+", " ", "; ".join(said)) or " ".join(box.split())
 
-# %% ../nbs/14_cli.ipynb #cell-025
+# %% ../nbs/14_cli.ipynb #cell-029
 def parse(arguments: list[str]):
     "The command that the arguments name; UserError if they name none."
     errors = io.StringIO()
