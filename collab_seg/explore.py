@@ -488,7 +488,7 @@ class Explorer(Page):
             cnn, vit, _ = ages.students(self.step.value)
             if self.image.value in self.photos:
                 image = torch.from_numpy(self.photos[self.image.value]).permute(2, 0, 1)
-                self._seen[key] = look(cnn, vit, as_read(image, min(ages.config.data.size))[None])
+                self._seen[key] = look(cnn, vit, as_read(image, ages.config.data.short_side)[None])
             else:
                 image, truth = self.scenes[self.run.value][self.image.value]
                 self._seen[key] = look(cnn, vit, normalize(image)[None], truth)
