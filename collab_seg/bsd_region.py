@@ -37,7 +37,7 @@ def region_mean(x, valid, size: int):  # (B, C, h, w), (B, h, w) bool
     "Mean over the valid cells of each region (B, C, rows, columns), and whether it has any (B, rows, columns)."
     weight = valid[:, None].to(x.dtype)
     count = region_sum(weight, size)
-    return region_sum(torch.where(valid[:, None], x, 0.0), size) / count.clamp(min=1), count[:, 0] > 0
+    return region_sum(x * weight, size) / count.clamp(min=1), count[:, 0] > 0
 
 
 def region_directions(cnn_logits, vit_logits, label, size: int, errors=pixel_errors) -> dict:
@@ -115,6 +115,9 @@ class RegionBSD(DistillationLoss):
     def directed(self, cnn, vit, target):
         label = resize_label(target, cnn.logits.shape[-2:])
         maps, known = self.maps(cnn, vit, label), label != IGNORE_INDEX
-        to_cnn = self.distance(self.from_cnn(cnn.high), vit.high.detach(), known, self.size)
-        to_vit = self.distance(self.from_vit(vit.high), cnn.high.detach(), known, self.size)
+        highs, size = [cnn.high, vit.high], self.size
+        if self.distance is not region_cells:  # from here on, a region is one cell
+            highs, known, size = [region_mean(high, known, size)[0] for high in highs], maps["valid"], 1
+        to_cnn = self.distance(self.from_cnn(highs[0]), highs[1].detach(), known, size)
+        to_vit = self.distance(self.from_vit(highs[1]), highs[0].detach(), known, size)
         return Directed(masked_mean(to_cnn, maps["to_cnn"]), masked_mean(to_vit, maps["to_vit"]), maps)

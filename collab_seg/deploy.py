@@ -280,7 +280,7 @@ FORMATS = {"onnx": to_onnx, "torch": to_torch}
 ENDINGS = {"onnx": "onnx", "torch": "pt2"}
 
 
-def runner(path):
+def runner(path, threads: int = 0):  # 0: as many as the runtime likes
     "A function from (B, 3, H, W) uint8 arrays to probabilities that runs an exported file; None without onnxruntime."
     if Path(path).suffix == ".pt2":
         module = torch.export.load(path).module()
@@ -289,7 +289,9 @@ def runner(path):
         import onnxruntime
     except ImportError:
         return None
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return lambda image: session.run(None, {"image": image})[0]
 
 

@@ -7,7 +7,9 @@ __all__ = ['HFD_DISTANCES', 'linear_cka', 'map_cka', 'check_map', 'check_pair', 
            'of_all', 'masked_mean', 'random_pair', 'disturb_void', 'AttentionTranslator', 'ConvMLPTranslator', 'unit',
            'cosine_distance', 'mse_distance', 'channel_distance', 'HFD', 'normed']
 
-# %% ../nbs/05_hfd.ipynb #cell-003
+# %% ../nbs/05_hfd.ipynb #cell-005
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -17,7 +19,7 @@ from .core import IGNORE_INDEX, Directed, StudentOutput, one_of
 from .data import resize_label
 from .vit import to_map, to_tokens
 
-# %% ../nbs/05_hfd.ipynb #cell-008
+# %% ../nbs/05_hfd.ipynb #cell-010
 def linear_cka(a, b):  # (N, C) and (N, D) features of the same N places -> scalar from 0 to 1
     "Linear centred kernel alignment (Kornblith et al., ICML 2019): how alike two representations are."
     a, b = (x - x.mean(0) for x in (a.double(), b.double()))
@@ -29,7 +31,7 @@ def map_cka(a, b):  # (B, C, h, w) and (B, D, h, w) -> scalar from 0 to 1
     "CKA of two maps on one grid, each place of each image a sample."
     return linear_cka(*(x.movedim(1, -1).flatten(0, 2) for x in (a, b)))
 
-# %% ../nbs/05_hfd.ipynb #cell-011
+# %% ../nbs/05_hfd.ipynb #cell-013
 def check_map(name: str, x, target) -> None:
     "ValueError if a map (B, C, h, w) and labels (B, H, W) do not fit together, or if one is empty."
     if target.ndim != 3 or target.is_floating_point() or not target.numel():
@@ -57,7 +59,7 @@ def check_pair(cnn: StudentOutput, vit: StudentOutput, target) -> None:
     if wrong.numel():
         raise ValueError(f"target holds label {wrong[0].item()}; needed: 0 to {classes - 1}, or {IGNORE_INDEX} for void")
 
-# %% ../nbs/05_hfd.ipynb #cell-012
+# %% ../nbs/05_hfd.ipynb #cell-014
 def _full(x):
     "Half precision to float32; float32 and float64 stay."
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
@@ -104,7 +106,7 @@ def masked_mean(values, mask):
     # The framework averages gradients over processes; times their number, the result is the mean over all units.
     return processes() * torch.where(mask, values, 0.0).sum() / of_all(mask.sum()).clamp(min=1)
 
-# %% ../nbs/05_hfd.ipynb #cell-014
+# %% ../nbs/05_hfd.ipynb #cell-016
 def random_pair(
     batch: int = 2,  # images
     classes: int = 5,  # K
@@ -132,14 +134,14 @@ def disturb_void(output: StudentOutput, target) -> StudentOutput:
     there = (target == IGNORE_INDEX)[:, None]
     return StudentOutput(*(torch.where(there, x + 100 * torch.randn_like(x), x) for x in output))
 
-# %% ../nbs/05_hfd.ipynb #cell-017
+# %% ../nbs/05_hfd.ipynb #cell-019
 class AttentionTranslator(nn.Module):
     "Makes the ViT's map of the CNN's, for `to_cnn`: self-attention over non-void places, then a 1x1 projection."
 
-    def __init__(self, inputs: int, outputs: int, heads: int = 4, reduction: int = 4):
+    def __init__(self, inputs: int, outputs: int, heads: int = 4, reduction: int = 4, windows: int = 8):
         super().__init__()
         width = heads * max(1, inputs // heads)  # a multiple of heads
-        self.heads, self.reduction = heads, reduction
+        self.heads, self.reduction, self.windows = heads, reduction, windows  # places a window's side; windows a side, at most
         self.norm = nn.LayerNorm(inputs)
         self.q, self.kv, self.mix = nn.Linear(inputs, width), nn.Linear(inputs, 2 * width), nn.Linear(width, inputs)
         self.project = nn.Linear(inputs, outputs)
@@ -157,12 +159,12 @@ class AttentionTranslator(nn.Module):
 
     def _reduced(self, x, valid):
         "Mean of the non-void places of each window: tokens (B, M, C), and whether there were any (B, M)."
-        weight = valid[:, None].to(x.dtype)
-        pool = lambda y: F.avg_pool2d(y, self.reduction, ceil_mode=True, divisor_override=1)
+        weight, side = valid[:, None].to(x.dtype), max(self.reduction, math.ceil(max(x.shape[-2:]) / self.windows))
+        pool = lambda y: F.avg_pool2d(y, side, ceil_mode=True, divisor_override=1)
         count = pool(weight)
         return to_tokens(pool(x * weight) / count.clamp(min=1)), count.flatten(1) > 0
 
-# %% ../nbs/05_hfd.ipynb #cell-019
+# %% ../nbs/05_hfd.ipynb #cell-021
 class ConvMLPTranslator(nn.Module):
     "Makes the CNN's map of the ViT's, for `to_vit`: 1x1, depthwise 3x3, GELU, 1x1."
 
@@ -176,7 +178,7 @@ class ConvMLPTranslator(nn.Module):
         known = self.expand(x) * valid[:, None]  # nothing may leak from void into its neighbours
         return self.project(F.gelu(self.local(known)))
 
-# %% ../nbs/05_hfd.ipynb #cell-022
+# %% ../nbs/05_hfd.ipynb #cell-024
 def unit(x):
     "Vectors along the channels, scaled to length 1."
     return F.normalize(x, dim=1, eps=1e-6)
@@ -202,7 +204,7 @@ def channel_distance(a, b, valid):
 
 HFD_DISTANCES = {"cosine": cosine_distance, "mse": mse_distance, "channel": channel_distance}
 
-# %% ../nbs/05_hfd.ipynb #cell-025
+# %% ../nbs/05_hfd.ipynb #cell-027
 class HFD(DistillationLoss):
     "Heterogeneous feature distillation: each student's low map, translated, mimics its peer's."
 

@@ -16,20 +16,24 @@ from .core import IGNORE_INDEX, UserError
 def confusion_matrix(
     prediction,  # (..., H, W) whole numbers, 0..K-1
     target,  # the same shape, 0..K-1 or 255 for void
-    num_classes: int,  # K
-    ignore_index: int = IGNORE_INDEX,
+    num_classes: int,  # K, at most 255
+    ignore_index: int = IGNORE_INDEX,  # 0..255
 ):  # (K, K) int64: row = truth, column = prediction
     "Count the pairs (truth, prediction) over all pixels that are not void."
     if prediction.shape != target.shape:
         raise ValueError(f"prediction has shape {tuple(prediction.shape)}, target {tuple(target.shape)}; "
                          "needed: the same")
-    known = target != ignore_index
-    truth, guess = target[known].long(), prediction[known].long()
-    for name, labels in (("target", truth), ("prediction", guess)):
-        if labels.numel() and (labels.min() < 0 or labels.max() >= num_classes):
+    for name, labels in (("target", target), ("prediction", prediction)):
+        if labels.numel() and (labels.min() < 0 or labels.max() > 255):
+            raise ValueError(f"{name} holds labels {labels.min()} to {labels.max()}; needed: 0 to 255")
+    pairs = target.flatten().int() * 256 + prediction.flatten().int()
+    counts = torch.bincount(pairs, minlength=256 * 256).reshape(256, 256)
+    counts[ignore_index] = 0
+    for name, found in (("target", counts.sum(1)), ("prediction", counts.sum(0))):
+        labels = found.nonzero()
+        if labels.numel() and labels.max() >= num_classes:
             raise ValueError(f"{name} holds labels {labels.min()} to {labels.max()}; needed: 0 to {num_classes - 1}")
-    counts = torch.bincount(truth * num_classes + guess, minlength=num_classes**2)
-    return counts.reshape(num_classes, num_classes)
+    return counts[:num_classes, :num_classes].clone()
 
 # %% ../nbs/02_metrics.ipynb #cell-013
 class Score(NamedTuple):

@@ -286,7 +286,6 @@ def train_step(pair, optimizer, accelerator, images, target, config: Config, ste
     buffers = [buffer.clone() for buffer in pair.buffers()]
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(step, optim) * group.get("factor", 1.0)
-    images = images.contiguous(memory_format=torch.channels_last)
     if optim.accumulate > 1:
         leaves = outputs_in_parts(pair, accelerator, images, optim, step)
         _set_buffers(pair, buffers)  # or the second pass would count the same batch twice

@@ -172,9 +172,9 @@ def _init_vit(module):
         nn.init.normal_(module.weight, 0, math.sqrt(2 / fan_out))
         nn.init.zeros_(module.bias)
 
-# %% ../nbs/04_vit.ipynb #cell-022
+# %% ../nbs/04_vit.ipynb #cell-024
 class AllMLPDecoder(nn.Module):
-    "SegFormer's decoder: a linear layer a stage, upsampled, joined, mixed."
+    "SegFormer's decoder: a linear layer a stage, upsampled, joined, mixed; the two linear layers as one."
 
     def __init__(self, channels, width: int):
         super().__init__()
@@ -183,9 +183,12 @@ class AllMLPDecoder(nn.Module):
                                   nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
     def forward(self, features):  # four maps -> (B, width, h, w) on the first map's grid
-        grid = features[0].shape[-2:]
-        same = [upsample(linear(x), grid) for linear, x in zip(self.linears, features)]
-        return self.fuse(torch.cat(same[::-1], dim=1))  # deepest first, as in the release
+        mix, norm, relu = self.fuse
+        mixed, parts = 0, mix.weight.flatten(1).chunk(len(features), dim=1)[::-1]  # in mix the deepest comes first
+        for x, linear, part in zip(features, self.linears, parts):
+            weight, bias = part @ linear.weight.flatten(1), part @ linear.bias
+            mixed = mixed + upsample(F.conv2d(x, weight[:, :, None, None], bias), features[0].shape[-2:])
+        return relu(norm(mixed))
 
 
 class PyramidEncoder(nn.Module):
@@ -199,7 +202,7 @@ class PyramidEncoder(nn.Module):
     def forward(self, images):
         return self.body(images)
 
-# %% ../nbs/04_vit.ipynb #cell-023
+# %% ../nbs/04_vit.ipynb #cell-025
 def vit_student(
     name: str,  # mit_pico, mit_b0 to mit_b5, or a timm PVTv2
     num_classes: int,  # K
@@ -215,7 +218,7 @@ def vit_student(
         one_of("vit", name, [*MIT_SHAPES, *known])
     return Student(encoder, AllMLPDecoder(encoder.channels, width), encoder.channels[0], width, num_classes)
 
-# %% ../nbs/04_vit.ipynb #cell-028
+# %% ../nbs/04_vit.ipynb #cell-030
 _RENAMES = [  # (their name, ours), tried in order
     (r"^(?:module\.)?(?:backbone\.|segformer\.)?", ""),
     # Hugging Face, older form, to its newer form
@@ -247,7 +250,7 @@ _RENAMES = [  # (their name, ours), tried in order
     (r"<(\d)>", lambda match: str(int(match[1]) - 1)), (r"^stages", "encoder.stages"),
 ]
 
-# %% ../nbs/04_vit.ipynb #cell-029
+# %% ../nbs/04_vit.ipynb #cell-031
 def segformer_name(key: str) -> str:
     "A name of the SegFormer release or of Hugging Face, spelled our way; keys and values keep names of their own."
     for theirs, ours in _RENAMES:
@@ -287,7 +290,7 @@ def load_segformer(student: Student, path) -> str:
     load_exactly(student.encoder, encoder, str(path), unused=("head.", "classifier."))  # of ImageNet
     return "encoder"
 
-# %% ../nbs/04_vit.ipynb #cell-038
+# %% ../nbs/04_vit.ipynb #cell-040
 def build_students(config: StudentConfig, num_classes: int, seed: int) -> tuple[Student, Student]:
     "The CNN and the ViT student, with fresh weights or those that the config names."
     with torch.random.fork_rng(devices=[]):
@@ -316,7 +319,7 @@ def load_first_weights(cnn: Student, vit: Student, config: StudentConfig) -> Non
                    else read_weights(config.vit_weights))
         load_exactly(vit.encoder.body, weights, config.vit_weights, unused=("head.",))
 
-# %% ../nbs/04_vit.ipynb #cell-039
+# %% ../nbs/04_vit.ipynb #cell-041
 def run_config(run) -> Config:
     "The settings of a run; UserError if the folder is none."
     path = Path(run) / "config.json"
@@ -335,4 +338,4 @@ def load_students(run, classes: int, step: int | None = None) -> tuple[Student, 
         weights = read_weights(folder / f"{name}.safetensors")
         load_exactly(student, {key: w.float() if w.is_floating_point() else w for key, w in weights.items()},
                      str(folder / f"{name}.safetensors"))
-    return *(student.eval() for student in students), config
+    return *(student.eval().to(memory_format=torch.channels_last) for student in students), config
