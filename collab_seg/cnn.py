@@ -51,7 +51,7 @@ class Student(nn.Module):
     @torch.no_grad()
     def predict(self, images, size=None):
         "The likeliest class of each pixel, (B, H, W), at the images' size, or at `size`."
-        return upsample(self(images).logits, size or images.shape[-2:]).argmax(1)
+        return upsample(self(images).logits, size or images.shape[-2:]).max(1).indices  # on a CPU, argmax takes six times as long
 
 
 def upsample(x, size):

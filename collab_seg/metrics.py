@@ -12,7 +12,7 @@ import torch
 
 from .core import IGNORE_INDEX, UserError
 
-# %% ../nbs/02_metrics.ipynb #cell-010
+# %% ../nbs/02_metrics.ipynb #cell-012
 def confusion_matrix(
     prediction,  # (..., H, W) whole numbers, 0..K-1
     target,  # the same shape, 0..K-1 or 255 for void
@@ -35,7 +35,7 @@ def confusion_matrix(
             raise ValueError(f"{name} holds labels {labels.min()} to {labels.max()}; needed: 0 to {num_classes - 1}")
     return counts[:num_classes, :num_classes].clone()
 
-# %% ../nbs/02_metrics.ipynb #cell-013
+# %% ../nbs/02_metrics.ipynb #cell-015
 class Score(NamedTuple):
     "What a prediction is worth; shares from 0 to 1."
     iou: torch.Tensor  # (K,) float64; NaN for a class that is in neither truth nor prediction
@@ -50,7 +50,7 @@ def score(matrix) -> Score:  # (K, K) counts
     iou = hits / (truth + guess - hits)  # 0 / 0 is NaN: the class is nowhere
     return Score(iou, iou.nanmean().item(), (hits.sum() / matrix.sum()).item())
 
-# %% ../nbs/02_metrics.ipynb #cell-021
+# %% ../nbs/02_metrics.ipynb #cell-023
 class Confusion:
     "A confusion matrix that grows batch by batch, on the device of the labels."
 

@@ -8,7 +8,7 @@ __all__ = ['ABOUT', 'everywhere', 'Mutual', 'add_peer', 'mutual_kl', 'lower_erro
            'attention_gap', 'nodes', 'pair_gap', 'class_cosine', 'variation_gap', 'cross_image_kl', 'gated', 'shuffle',
            'flow_to', 'own_errors', 'surer_teaches', 'OneWayHFD', 'add_control', 'one_way_hfd', 'methods_table']
 
-# %% ../nbs/09_peers.ipynb #cell-003
+# %% ../nbs/09_peers.ipynb #cell-005
 import itertools
 import math
 from functools import partial
@@ -26,7 +26,7 @@ from .data import resize_label
 from .hfd import HFD, DistillationLoss, channel_distance, masked_mean, unit
 from .train import LOSSES, METHODS, WEIGHTS, term_weight
 
-# %% ../nbs/09_peers.ipynb #cell-006
+# %% ../nbs/09_peers.ipynb #cell-010
 def everywhere(label) -> dict:
     "The masks of a loss that selects nothing: both students learn at every labelled pixel."
     valid = label != IGNORE_INDEX
@@ -58,7 +58,7 @@ class Mutual(DistillationLoss):
         to_vit = self.distance(vit._replace(high=self.from_vit(vit.high)), fixed_cnn, label)
         return Directed(to_cnn, to_vit, everywhere(label))
 
-# %% ../nbs/09_peers.ipynb #cell-009
+# %% ../nbs/09_peers.ipynb #cell-013
 ABOUT: dict[str, tuple[str, str, str]] = {  # method -> what is transferred, where, whose idea
     "alone": ("nothing", "nowhere", "the baseline: both students, each by itself"),
     "hfd": ("low features", "everywhere", "HFD of Zhu et al., ICCV 2023; weights: our choice"),
@@ -77,7 +77,7 @@ def add_peer(name: str, weight: float, loss, what: str, where: str, source: str)
     LOSSES[name], WEIGHTS[name], METHODS[name] = loss, weight, (name,)
     ABOUT[name] = (what, where, source)
 
-# %% ../nbs/09_peers.ipynb #cell-018
+# %% ../nbs/09_peers.ipynb #cell-022
 def mutual_kl(own, peer, label, temperature: float = 1.0):
     "Deep mutual learning (Zhang et al., CVPR 2018): the peer's prediction teaches everywhere."
     return masked_mean(soft_kl(own.logits, peer.logits, temperature), label != IGNORE_INDEX)
@@ -86,7 +86,7 @@ def mutual_kl(own, peer, label, temperature: float = 1.0):
 add_peer("dml", 1.0, lambda d, cnn, vit: Mutual(mutual_kl, temperature=d.temperature),
          "predictions", "everywhere", "Zhang et al., CVPR 2018")
 
-# %% ../nbs/09_peers.ipynb #cell-021
+# %% ../nbs/09_peers.ipynb #cell-025
 def _index(label):
     "Labels (B, 1, h, w) to index classes with; void, which is never counted, points at class 0."
     return torch.where(label == IGNORE_INDEX, 0, label).long()[:, None]
@@ -114,7 +114,7 @@ def linear_mix(own, peer, label, steps: int = 24):
         low, high = torch.where(falling, middle, low), torch.where(falling, high, middle)
     return peer + (low + high) / 2 * gap
 
-# %% ../nbs/09_peers.ipynb #cell-024
+# %% ../nbs/09_peers.ipynb #cell-028
 def kdcl(own, peer, label, ensemble, temperature: float = 1.0):
     "KDCL (Guo et al., CVPR 2020) per pixel: both learn from one teacher, made of both by `ensemble`."
     teacher = ensemble(own.logits.detach(), peer.logits, label)
@@ -127,7 +127,7 @@ for _name, _ensemble, _where in (("naive", lower_error, "pixels where the peer i
              lambda d, cnn, vit, ensemble=_ensemble: Mutual(kdcl, ensemble=ensemble, temperature=d.temperature),
              "predictions of an ensemble", _where, "Guo et al., CVPR 2020; weight: our choice")
 
-# %% ../nbs/09_peers.ipynb #cell-028
+# %% ../nbs/09_peers.ipynb #cell-032
 class GatedEnsemble(DistillationLoss):
     "ONE (Lan, Zhu, Gong; NeurIPS 2018): both learn from a mix of both, weighted per image by a learnt gate."
 
@@ -157,7 +157,7 @@ class GatedEnsemble(DistillationLoss):
 add_peer("one", 1.0, lambda d, cnn, vit: GatedEnsemble(cnn.high_channels, vit.high_channels),
          "predictions of an ensemble", "everywhere", "Lan et al., NeurIPS 2018, with its T = 3")
 
-# %% ../nbs/09_peers.ipynb #cell-034
+# %% ../nbs/09_peers.ipynb #cell-038
 def put_right(logits, label):  # (B, K, h, w) -> same shape
     "Logits with the true class's and the largest one swapped, where these are two different classes."
     truth = _index(label)
@@ -175,7 +175,7 @@ add_peer("ctrcl", 1.0, lambda d, cnn, vit: Mutual(rectified_kl, temperature=d.te
          "predictions, put right by the truth", "everywhere",
          "Wu et al., arXiv 2408.13698; weight: our choice")
 
-# %% ../nbs/09_peers.ipynb #cell-037
+# %% ../nbs/09_peers.ipynb #cell-041
 def pearson_gap(
     a,  # (N, K): N pixels, K classes
     b,  # the same of the peer
@@ -202,7 +202,7 @@ def correlation_gap(own, peer, label):
 add_peer("dist", 1.0, lambda d, cnn, vit: Mutual(correlation_gap),
          "correlations of predictions", "everywhere", "Huang et al., NeurIPS 2022")
 
-# %% ../nbs/09_peers.ipynb #cell-040
+# %% ../nbs/09_peers.ipynb #cell-044
 def feature_mse(own, peer, label):
     "FitNet (Romero et al., ICLR 2015): mean squared difference of features, the learner's projected."
     return masked_mean((own.high - peer.high).square().mean(1), label != IGNORE_INDEX)
@@ -211,7 +211,7 @@ def feature_mse(own, peer, label):
 add_peer("fitnet", 10.0, lambda d, cnn, vit: Mutual(feature_mse, (cnn.high_channels, vit.high_channels)),
          "high features, projected", "everywhere", "Romero et al., ICLR 2015; weight: CIRKD's scripts")
 
-# %% ../nbs/09_peers.ipynb #cell-043
+# %% ../nbs/09_peers.ipynb #cell-047
 def channel_kl(own, peer, label, temperature: float = 4.0):
     "CWD (Shu et al., ICCV 2021): mean over channels of T² KL, each a distribution over an image's pixels."
     a, b = own.high / temperature, peer.high / temperature
@@ -222,7 +222,7 @@ add_peer("cwd", 50.0, lambda d, cnn, vit: Mutual(channel_kl, (cnn.high_channels,
          "high features, projected, one map per channel", "everywhere",
          "Shu et al., ICCV 2021; weight: CIRKD's scripts")
 
-# %% ../nbs/09_peers.ipynb #cell-046
+# %% ../nbs/09_peers.ipynb #cell-050
 def attention_gap(own, peer, label):
     "AT (Zagoruyko, Komodakis; ICLR 2017): squared distance of maps of feature energy of length 1."
     valid = label != IGNORE_INDEX
@@ -234,7 +234,7 @@ add_peer("at", 1.22, lambda d, cnn, vit: Mutual(attention_gap),
          "high features, where they are large", "everywhere",
          "Zagoruyko and Komodakis, ICLR 2017; weight: CIRKD's scripts, for a sum")
 
-# %% ../nbs/09_peers.ipynb #cell-049
+# %% ../nbs/09_peers.ipynb #cell-053
 def nodes(high, valid, most: int):  # (B, C, h, w) -> unit vectors (B, C, N), which of them count (B, N)
     "The means of square windows, as small as `most` nodes an image allow."
     h, w = valid.shape[-2:]
@@ -253,7 +253,7 @@ def pair_gap(own, peer, label, most: int = 256):
 add_peer("skd", 10.0, lambda d, cnn, vit: Mutual(pair_gap),
          "similarities of places in an image", "everywhere", "Liu et al., CVPR 2019; weight: CIRKD's scripts")
 
-# %% ../nbs/09_peers.ipynb #cell-052
+# %% ../nbs/09_peers.ipynb #cell-056
 def class_cosine(high, label, num_classes: int):  # (B, C, h, w), (B, h, w) -> (B, h, w)
     "The cosine between each feature and the mean feature of its class in its image."
     index = torch.where(label == IGNORE_INDEX, num_classes, label).long().flatten(1)
@@ -274,7 +274,7 @@ add_peer("ifvd", 20.0, lambda d, cnn, vit: Mutual(variation_gap),
          "similarities of places to their class", "everywhere",
          "Wang et al., ECCV 2020; weight: CIRKD's scripts")
 
-# %% ../nbs/09_peers.ipynb #cell-055
+# %% ../nbs/09_peers.ipynb #cell-059
 def cross_image_kl(own, peer, label, temperature: float = 0.1, most: int = 512):
     "CIRKD, mini-batch (Yang et al., CVPR 2022): KL of similarities of a node to every image's nodes."
     rows = []
@@ -290,7 +290,7 @@ def cross_image_kl(own, peer, label, temperature: float = 0.1, most: int = 512):
 add_peer("cirkd", 1.0, lambda d, cnn, vit: Mutual(cross_image_kl),
          "similarities of places across images", "everywhere", "Yang et al., CVPR 2022, mini-batch part")
 
-# %% ../nbs/09_peers.ipynb #cell-058
+# %% ../nbs/09_peers.ipynb #cell-062
 def gated(loss: DistillationLoss, gate) -> DistillationLoss:
     "The same loss with other masks: `gate(loss, cnn, vit, label) -> maps` takes the place of its `maps`."
     loss.maps = MethodType(gate, loss)
@@ -319,7 +319,7 @@ def flow_to(*learners):
 
     return gate
 
-# %% ../nbs/09_peers.ipynb #cell-059
+# %% ../nbs/09_peers.ipynb #cell-063
 def own_errors(logits, label):  # (B, K, h, w), (B, h, w) -> (B, h, w), 0 where void
     "Cross-entropy of each pixel against the student's own guess: how unsure it is of itself."
     return torch.where(label == IGNORE_INDEX, 0.0, pixel_errors(logits, logits.argmax(1)))
@@ -344,7 +344,7 @@ class OneWayHFD(HFD):
         maps = full.maps | {self.silent: torch.zeros_like(full.maps["valid"])}
         return full._replace(**{self.silent: 0 * getattr(full, self.silent)}, maps=maps)
 
-# %% ../nbs/09_peers.ipynb #cell-062
+# %% ../nbs/09_peers.ipynb #cell-066
 def add_control(name: str, short: str, gate, where: str, hfd=None) -> None:
     "Register hfd + region + pixel with other masks; their terms are called region_SHORT and pixel_SHORT."
     for part in ("region", "pixel"):
@@ -366,7 +366,7 @@ add_control("vit_teaches", "from_vit", flow_to("cnn"), "everywhere, to the CNN o
 add_control("ungated", "ungated", flow_to("cnn", "vit"), "everywhere, both ways")
 add_control("own_confidence", "own", surer_teaches, "where the peer is surer of itself")
 
-# %% ../nbs/09_peers.ipynb #cell-074
+# %% ../nbs/09_peers.ipynb #cell-078
 def methods_table() -> pd.DataFrame:
     "Every method: its terms, what is transferred and where, the weight of each term, whose idea it is."
     rows = []

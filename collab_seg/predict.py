@@ -32,7 +32,7 @@ def predict_image(cnn: Student, vit: Student, image, short_side: int | None) -> 
     seen = as_read(image, short_side)[None].to(next(cnn.parameters()).device)
     both = probabilities(cnn, vit, seen, image.shape[-2:])
     surest = both["average"].max(1).values[0].cpu().numpy()
-    return {way: both[way].argmax(1)[0].byte().cpu().numpy() for way in WAYS}, surest
+    return {way: both[way].max(1).indices[0].byte().cpu().numpy() for way in WAYS}, surest
 
 # %% ../nbs/13b_predict.ipynb #cell-010
 def mask_files(image, guess, source: Source, masks: str, way: str, stem: str) -> list[tuple]:

@@ -8,7 +8,7 @@ __all__ = ['BLUE', 'ORANGE', 'GREY', 'MARKERS', 'FLOWS', 'FIGURES', 'MARKER', 'p
            'cka_figure', 'flow_figure', 'sensitivity_figure', 'fingerprint', 'save_picture', 'write_report',
            'shown_lines', 'compare', 'old_pictures', 'check_shown', 'studies_in', 'report_command']
 
-# %% ../nbs/11_results.ipynb #cell-003
+# %% ../nbs/11_results.ipynb #cell-005
 import csv
 import hashlib
 import io
@@ -23,7 +23,7 @@ from .compare import GROUPS, best_peer, group, plain_methods, read_curves, read_
 from .core import UserError, write_atomic
 from .tables import TABLES, class_columns, make_table
 
-# %% ../nbs/11_results.ipynb #cell-006
+# %% ../nbs/11_results.ipynb #cell-008
 BLUE, ORANGE, GREY = "#0173b2", "#de8f05", "#949494"  # of seaborn's "colorblind": CNN, ViT, nobody
 
 
@@ -42,7 +42,7 @@ def legend_beside(figure, axis) -> None:
     axis.get_legend().remove()
     figure.legend(handles, labels, loc="outside right upper", fontsize=8)
 
-# %% ../nbs/11_results.ipynb #cell-008
+# %% ../nbs/11_results.ipynb #cell-010
 def class_gains(rows, order=None) -> pd.DataFrame:  # order: class names, e.g. by frequency
     "Mean gain over alone in each class, both students and all shared seeds; a line a method."
     runs = rows[rows.student != "average"].groupby(["method", "seed"])[class_columns(rows)].mean()
@@ -70,7 +70,7 @@ def gains_figure(rows, curves=None, order=None):
     return figure, (f"Heat map of IoU gains over alone (mean of both students), methods by classes: from {gains.loc[worst]:+.1f} "
                     f"({', '.join(worst)}) to {gains.loc[best]:+.1f} ({', '.join(best)}).")
 
-# %% ../nbs/11_results.ipynb #cell-010
+# %% ../nbs/11_results.ipynb #cell-012
 MARKERS = {"alone": "o", "ours": "P", "peer": "X", "control": "D", "part": "v", "pair": "s"}  # a group's shape
 
 
@@ -99,7 +99,7 @@ def cost_figure(rows, curves=None):
     return figure, ("Scatter plot of mIoU (mean of both students, bars: standard deviation over seeds) against "
                     f"images a second: {said}.")
 
-# %% ../nbs/11_results.ipynb #cell-013
+# %% ../nbs/11_results.ipynb #cell-015
 def shown_methods(rows, curves, column: str) -> pd.DataFrame:
     "The curves of alone, hfd, the best peer and ours, where `column` was logged; UserError if nowhere."
     if curves is None or column not in curves:
@@ -116,7 +116,7 @@ def at_the_end(curves, column: str) -> str:
     last = curves[curves.step == curves.groupby("method").step.transform("max")].groupby("method")[column].mean()
     return ", ".join(f"{method} {value:.2f}" for method, value in last.items())
 
-# %% ../nbs/11_results.ipynb #cell-015
+# %% ../nbs/11_results.ipynb #cell-017
 def lines_figure(rows, curves, titles: dict, ylabel: str):
     "A panel a column: mean and standard deviation over seeds, a line a method."
     import seaborn
@@ -143,7 +143,7 @@ def cka_figure(rows, curves=None):
     "How alike the two students' low layers are."
     return lines_figure(rows, curves, {"cka_low": "low layers"}, "CKA")
 
-# %% ../nbs/11_results.ipynb #cell-018
+# %% ../nbs/11_results.ipynb #cell-020
 FLOWS = (("to_vit", "the CNN teaches", BLUE, "-"), ("to_cnn", "the ViT teaches", ORANGE, "--"),
          ("nobody", "nobody", GREY, ":"))
 
@@ -167,7 +167,7 @@ def flow_figure(rows, curves=None):
     return figure, ("Line plot of who teaches whom over the steps, mean and deviation over seeds. At the end, "
                     f"{'; '.join(ends)}.")
 
-# %% ../nbs/11_results.ipynb #cell-021
+# %% ../nbs/11_results.ipynb #cell-023
 def sensitivity_figure(rows, curves=None):
     "mIoU of both students at each value of each setting that was varied; the default is marked."
     import seaborn
@@ -191,7 +191,7 @@ def sensitivity_figure(rows, curves=None):
     return figure, (f"Point plots of both students' mIoU, mean and standard deviation over seeds, against {names}; "
                     "a dotted line marks the default.")
 
-# %% ../nbs/11_results.ipynb #cell-024
+# %% ../nbs/11_results.ipynb #cell-026
 FIGURES = {  # name -> title, function
     "gains": ("Gain in each class", gains_figure),
     "cost": ("Quality and cost", cost_figure),
@@ -217,7 +217,7 @@ def save_picture(path, figure, alt: str, origin: str) -> Path:
     plt.close(figure)
     return write_atomic(path, buffer.getvalue())
 
-# %% ../nbs/11_results.ipynb #cell-026
+# %% ../nbs/11_results.ipynb #cell-028
 def write_report(study: str, results="results", out="report") -> list[Path]:
     "Write STUDY.md, STUDY.tex and the figures; returns what was written."
     rows, curves = read_results(Path(results) / f"{study}.csv"), read_curves(Path(results) / f"{study}_curves.csv")
@@ -239,7 +239,7 @@ def write_report(study: str, results="results", out="report") -> list[Path]:
     texts = {"md": "\n\n".join(markdown) + "\n", "tex": "\n\n".join(latex) + "\n"}
     return [write_atomic(Path(out) / f"{study}.{end}", text) for end, text in texts.items()] + pictures
 
-# %% ../nbs/11_results.ipynb #cell-029
+# %% ../nbs/11_results.ipynb #cell-031
 MARKER = re.compile(r"(?:<!--|%) report: ([\w.-]+/\w+(?::[\w,]+)?)(?: -->)?")
 
 
@@ -275,7 +275,7 @@ def compare(path, results) -> tuple[int, list[str]]:
                 break
     return count, wrong
 
-# %% ../nbs/11_results.ipynb #cell-031
+# %% ../nbs/11_results.ipynb #cell-033
 def old_pictures(paths, results) -> tuple[int, list[str]]:
     "How many pictures came from a report, and those whose CSV files have changed since."
     from PIL import Image
@@ -306,7 +306,7 @@ def check_shown(results="results") -> int:
                         "`collab-seg report` again")
     return sum(count for count, _ in found)
 
-# %% ../nbs/11_results.ipynb #cell-034
+# %% ../nbs/11_results.ipynb #cell-036
 def studies_in(results) -> list[str]:
     "The studies of a folder: CSV files of runs, without their curves."
     if not Path(results).is_dir():

@@ -120,7 +120,7 @@ def equalise(field):
     ranks[np.argsort(field, axis=None, kind="stable")] = np.arange(field.size)
     return (ranks * (2 * CONTRAST + 1) // field.size - CONTRAST).astype(np.int32)
 
-
+# %% ../nbs/00b_toyscapes.ipynb #cell-020
 @lru_cache(maxsize=None)
 def textures():
     "The tiles by name, flat, made once."
@@ -140,7 +140,7 @@ def weave(name, u, v, shift):
     "A texture at coordinates that together span (h, w); one texel is 1 << shift of their units."
     return textures()[name].take((v >> shift & TILE - 1) * TILE + (u >> shift & TILE - 1))
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-024
+# %% ../nbs/00b_toyscapes.ipynb #cell-026
 VIEW = 3840, 5120  # height and width of the picture in view units, whatever its pixels
 FOCAL = 12         # the focal length is 1 << FOCAL view units: a lens of 64 degrees
 FAR = 12000        # cm to the end of the street
@@ -176,7 +176,7 @@ class Patch(NamedTuple):
         "The face's u and v as if it were so wide and high, with u counted from the middle."
         return self.u * wide // self.wide - wide // 2, self.v * high // self.high
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-027
+# %% ../nbs/00b_toyscapes.ipynb #cell-029
 def pixel_centres(count, view, zero):
     "Where an axis's pixels lie among so many view units, counted from the vanishing point."
     return (2 * np.arange(count, dtype=np.int32) + 1) * view // (2 * count) - zero
@@ -187,7 +187,7 @@ def span(centres, low, high, least=0):
     start, stop = bisect_left(centres, low), bisect_left(centres, high)
     return slice(start, start + least if stop - start < least and start else stop)
 
-
+# %% ../nbs/00b_toyscapes.ipynb #cell-031
 class Scene:
     "A street seen by a camera: what all its parts share, and the picture painted so far."
 
@@ -269,7 +269,7 @@ class Scene:
         ground = self.canvas[patch.window]
         np.subtract(ground, 36, out=ground, where=patch.inside)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-030
+# %% ../nbs/00b_toyscapes.ipynb #cell-034
 def draw_ground(scene):
     "Road and pavements: often one flat grey, and only the kerbs tell which is which."
     dice, patch = scene.dice, scene.top(Block(-FAR, FAR, 0, 0, 200, FAR))
@@ -297,7 +297,7 @@ def draw_skyline(scene):
     tower = scene.front(Block(x, x + dice(400, 1500), 0, dice(600, 3000), FAR))
     scene.paint(tower, dice.colour(FACADES), BUILDING)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-033
+# %% ../nbs/00b_toyscapes.ipynb #cell-037
 def draw_person(scene, patch, label):
     "Somebody walking, in the street or on a poster: two legs, a coat, a head and hair."
     dice, (u, v) = scene.dice, patch.frame(76, 170)
@@ -316,7 +316,7 @@ def draw_walker(scene, x, z):
     scene.shade(x - 30, x + 90, z - 20, z + 20)
     draw_person(scene, scene.front(Block(x - 48, x + 48, 0, scene.dice(165, 205), z)), PERSON)
 
-
+# %% ../nbs/00b_toyscapes.ipynb #cell-039
 def draw_plate(scene, patch, label):
     "A square, pointed or round plate with a rim."
     dice, (u, v) = scene.dice, patch.frame(200, 200)
@@ -340,7 +340,7 @@ def draw_lamp(scene, x, z):
     for block in (Block(x - half, x + half, 0, tall, z), Block(left, right, tall - 18, tall, z)):
         scene.paint(scene.front(block), scene.metal, POLE)
 
-
+# %% ../nbs/00b_toyscapes.ipynb #cell-041
 def draw_hedge(scene, side, z0, z1, tall):
     "A clipped hedge between the pavement and a plot."
     reach, green = scene.wall[side] - 60, scene.dice.colour(GREENS)
@@ -361,7 +361,7 @@ def draw_tree(scene, x, z):
         inside |= v * v + (u * u - wide * wide * dice(60, 99) // 100) < leaves * -2 * wide
     scene.paint(crown, dice.colour(GREENS), TREE, inside, leaves)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-036
+# %% ../nbs/00b_toyscapes.ipynb #cell-044
 def draw_car(scene, x, z, lights, across):
     "Two blocks, along our way or across it: a body on wheels, and a cabin with windows."
     dice, paint = scene.dice, scene.dice.colour(PAINTS)
@@ -400,7 +400,7 @@ def draw_bonnet(scene):
     up, curve = scene.down[-1] - scene.down, scene.dice(150, 330) - (aside * aside >> 15)
     scene.paint(whole._replace(z=0), scene.dice.colour(PAINTS), VOID, up < curve)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-039
+# %% ../nbs/00b_toyscapes.ipynb #cell-047
 def draw_facade(scene, patch, tall, dice):
     "One face of a house; its dice repeat themselves, so that all faces get one style."
     wall, bay, storey, style = dice.colour(FACADES), dice(200, 380), dice(270, 340), dice(1, 8)
@@ -424,7 +424,7 @@ def draw_poster(scene, x, z):
     scene.paint(bill, MIRROR, BUILDING)
     subject(scene, bill, BUILDING)
 
-
+# %% ../nbs/00b_toyscapes.ipynb #cell-049
 def draw_house(scene, side, z0, z1):
     "A house with a chimney, perhaps a poster on its gable and a hedge before its door."
     dice = scene.dice
@@ -456,7 +456,7 @@ def draw_row(scene, side):
         else:
             draw_house(scene, side, z0, z1)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-042
+# %% ../nbs/00b_toyscapes.ipynb #cell-052
 def place_things(scene):
     "What stands, walks and drives in the street: cm ahead, what to draw, and its arguments."
     dice = scene.dice
@@ -490,7 +490,7 @@ def compose(dice, size):
         draw_bonnet(scene)
     return scene
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-045
+# %% ../nbs/00b_toyscapes.ipynb #cell-055
 @lru_cache(maxsize=None)
 def noise_bank():
     "Half a million numbers from -255 to 255, those near 0 the likeliest, made once."
@@ -505,7 +505,7 @@ def draw_sky(scene, zenith, haze):
     clouds = np.maximum(greys * 2 + scene.dice(-40, 20), 0).astype(np.int16)
     return (zenith + ((haze - zenith) * fall >> 6)) + clouds
 
-
+# %% ../nbs/00b_toyscapes.ipynb #cell-057
 def develop(scene):
     "The picture, (H, W, 3) bytes, in its light, haze and noise, and the labels, (H, W) bytes."
     dice = scene.dice
@@ -538,7 +538,7 @@ def void_outlines(label):
         part |= change
     label[tree & edge] = VOID
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-048
+# %% ../nbs/00b_toyscapes.ipynb #cell-060
 def render(
     index,            # which street of the town
     seed=0,           # which town

@@ -55,7 +55,7 @@ from .own_data import LABEL_FIELDS, labels_from, labels_of
 from .track import Tracked, known_trackers
 from .vit import build_students, load_students, run_config
 
-# %% ../nbs/08_train.ipynb #cell-010
+# %% ../nbs/08_train.ipynb #cell-012
 LOSSES: dict[str, Callable] = {  # term -> (distill config, cnn, vit) -> loss
     "hfd": lambda d, cnn, vit: HFD(cnn.low_channels, vit.low_channels, d.hfd_distance),
     "region": lambda d, cnn, vit: RegionBSD(cnn.high_channels, vit.high_channels, d.region_size, d.region_distance),
@@ -98,7 +98,7 @@ def method_losses(config: Config, cnn: Student, vit: Student) -> nn.ModuleDict:
             losses[term] = LOSSES[term](config.distill, cnn, vit)
     return losses
 
-# %% ../nbs/08_train.ipynb #cell-015
+# %% ../nbs/08_train.ipynb #cell-017
 def task_loss(logits, target):  # (B, K, h, w), (B, H, W) -> scalar
     "Cross-entropy at the labels' resolution, mean over the pixels that are not void; 0 if all are."
     check_map("logits", logits, target)
@@ -144,7 +144,7 @@ class Pair(nn.Module):
                 shares |= {f"{name}_share_{way}": share for way, share in flow(result.maps).items()}
         return terms, shares
 
-# %% ../nbs/08_train.ipynb #cell-018
+# %% ../nbs/08_train.ipynb #cell-020
 def ramp(step: int, steps: int, share: float, start: float = 0.0) -> float:
     "0 up to the share `start` of the steps, then growing linearly to 1 over the next `share` of them."
     since = step / steps - start
@@ -170,7 +170,7 @@ def learning_rate(step: int, config: OptimConfig) -> float:
     left = 1 - (step - rise) / max(1.0, config.steps - rise)
     return config.lr * (0.5 - 0.5 * math.cos(math.pi * left) if config.schedule == "onecycle" else left**0.9)
 
-# %% ../nbs/08_train.ipynb #cell-021
+# %% ../nbs/08_train.ipynb #cell-023
 def make_accelerator(optim: OptimConfig, trackers=(), run="."):
     "The device, precision and trackers of a run; a notebook may train twice with different ones."
     from accelerate import Accelerator, DataLoaderConfiguration
@@ -208,7 +208,7 @@ def make_ema(pair: Pair, decay: float):
     average = get_ema_multi_avg_fn(decay)
     return AveragedModel(nn.ModuleList([pair.cnn, pair.vit]), multi_avg_fn=average, use_buffers=True)
 
-# %% ../nbs/08_train.ipynb #cell-023
+# %% ../nbs/08_train.ipynb #cell-025
 class Both(torch.optim.Optimizer):
     "Several optimisers as one: the same groups, one table of moments, one step."
 
@@ -231,7 +231,7 @@ class Both(torch.optim.Optimizer):
         for part in self.parts:
             part.step()
 
-# %% ../nbs/08_train.ipynb #cell-024
+# %% ../nbs/08_train.ipynb #cell-026
 def make_optimizer(pair: Pair, config: OptimConfig):
     "SGD or AdamW for the CNN, AdamW for the ViT and all projections; norms, biases and other vectors are not decayed."
     cnn_lr, cnn_decay = (config.lr if config.cnn_lr is None else config.cnn_lr,
@@ -247,7 +247,7 @@ def make_optimizer(pair: Pair, config: OptimConfig):
     adamw = torch.optim.AdamW(made["adamw"], fused=True)  # one kernel a step in place of ten small ones a tensor
     return Both([torch.optim.SGD(made["sgd"], momentum=0.9, fused=True), adamw]) if made["sgd"] else adamw
 
-# %% ../nbs/08_train.ipynb #cell-027
+# %% ../nbs/08_train.ipynb #cell-029
 def _parts(pair, accelerator, images, optim, step):
     "The outputs of both students, part by part; the same each time."
     for number, part in enumerate(images.chunk(optim.accumulate)):
@@ -269,7 +269,7 @@ def backward_in_parts(pair, accelerator, images, optim, step, leaves) -> None:
     for outputs, *of_part in zip(_parts(pair, accelerator, images, optim, step), *(g.chunk(optim.accumulate) for g in grads)):
         torch.autograd.backward([x for student in outputs for x in student], of_part)
 
-# %% ../nbs/08_train.ipynb #cell-028
+# %% ../nbs/08_train.ipynb #cell-030
 PATIENCE = 10  # so many steps in a row may be skipped
 
 
@@ -313,7 +313,7 @@ def train_step(pair, optimizer, accelerator, images, target, config: Config, ste
     optimizer.step()  # under fp16 the scaler looks for infinities itself, and lowers its scale
     return row
 
-# %% ../nbs/08_train.ipynb #cell-032
+# %% ../nbs/08_train.ipynb #cell-034
 PACKAGES = ("torch", "torchvision", "timm", "accelerate", "datasets", "numpy")
 
 
@@ -341,7 +341,7 @@ def environment(device="cpu") -> dict:
             "threads": torch.get_num_threads(), "processes": processes(), "device": str(device),
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None}
 
-# %% ../nbs/08_train.ipynb #cell-035
+# %% ../nbs/08_train.ipynb #cell-037
 def peak_mb() -> int:
     "The most memory that this process has used so far, in MB: of the GPU where there is one, else of the machine."
     if torch.cuda.is_available():
@@ -400,7 +400,7 @@ class CSVLog:
             with open(self.path, "a", newline="") as file:
                 file.write(text.getvalue())
 
-# %% ../nbs/08_train.ipynb #cell-038
+# %% ../nbs/08_train.ipynb #cell-040
 def _flat_state(pair, optimizer, ema=None) -> dict:
     tensors = {f"pair.{key}": value for key, value in pair.state_dict().items()}
     if ema is not None:
@@ -469,7 +469,7 @@ def _load_moments(optimizer, tensors: dict) -> None:
         raise ValueError("it lacks a moment of the optimiser")
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
 
-# %% ../nbs/08_train.ipynb #cell-041
+# %% ../nbs/08_train.ipynb #cell-043
 class Stopped(Exception):
     "The run was asked to stop; it did, with a checkpoint. `signal` says by which signal."
 
@@ -498,7 +498,7 @@ def stop_requests():
         for number, handler in before.items():
             signal.signal(number, handler)
 
-# %% ../nbs/08_train.ipynb #cell-044
+# %% ../nbs/08_train.ipynb #cell-046
 def snapshot_steps(steps: int, count: int) -> list[int]:
     "After which of the steps `count` snapshots are taken: the square law puts most of them early; the last is the end."
     return sorted({max(1, round(steps * (number / count) ** 2)) for number in range(1, count + 1)})
@@ -514,7 +514,7 @@ def snapshot_plan(run: Path, steps: int, count: int) -> list[int]:
         raise UserError(f"{path} has {plan!r}; needed: a list of steps, as the run wrote it")
     return plan
 
-# %% ../nbs/08_train.ipynb #cell-046
+# %% ../nbs/08_train.ipynb #cell-048
 LOGS = ("metrics.csv", "speed.csv")
 
 
@@ -577,7 +577,7 @@ def make_batches(config: Config, source: Source, start: int):
     return DataLoader(Augmented(scenes, data, optim.seed), optim.batch_size, sampler=sampler,
                       num_workers=data.workers, pin_memory=torch.cuda.is_available())
 
-# %% ../nbs/08_train.ipynb #cell-047
+# %% ../nbs/08_train.ipynb #cell-049
 LOST = {  # what a RuntimeError says when something that training needs has died
     "DataLoader worker": "a data worker was killed (too little memory?)",
     "onnection closed by peer": "another process of this run stopped",
@@ -643,7 +643,7 @@ def save_students(run: Path, cnn: Student, vit: Student) -> None:
         tensors = {key: value.detach().cpu().contiguous() for key, value in student.state_dict().items()}
         write_atomic(run / f"{name}.safetensors", save(tensors))
 
-# %% ../nbs/08_train.ipynb #cell-048
+# %% ../nbs/08_train.ipynb #cell-050
 class Loop:
     "A run at work: what is trained, where it is written, and how far it has come."
 
@@ -764,7 +764,7 @@ def batch_names(batches: DataLoader, number: int) -> list[str]:
     indices = [index for _, index in itertools.islice(batches.sampler, number * size, (number + 1) * size)]
     return [Path(rows[index]["image"]["path"] or f"image {index}").name for index in indices]
 
-# %% ../nbs/08_train.ipynb #cell-055
+# %% ../nbs/08_train.ipynb #cell-057
 WAYS = ("cnn", "vit", "average")  # the two students, and the mean of their probabilities
 
 
@@ -787,7 +787,7 @@ def evaluate(
         image, label = scenes[index]
         both = probabilities(cnn, vit, normalize(image)[None].to(device), label.shape, window, stride)
         for way in WAYS:
-            counts[way].update(both[way].argmax(1)[0].cpu(), label)
+            counts[way].update(both[way].max(1).indices[0].cpu(), label)
     for count in counts.values():
         count.gather(device)
     return {way: count.score() for way, count in counts.items()}
@@ -798,7 +798,7 @@ def probabilities(cnn: Student, vit: Student, images, size, window=None, stride=
     each = {"cnn": windowed(cnn, images, size, window, stride), "vit": windowed(vit, images, size, window, stride)}
     return each | {"average": (each["cnn"] + each["vit"]) / 2}
 
-# %% ../nbs/08_train.ipynb #cell-057
+# %% ../nbs/08_train.ipynb #cell-059
 def window_starts(length: int, window: int, stride: int) -> list[int]:
     "Where the windows along a side begin; the last one ends where the side ends."
     last = max(0, length - window)
@@ -825,7 +825,7 @@ def windowed(student: Student, images, size, window=None, stride=None):
         seen[here] += 1
     return upsample(total / seen, size).softmax(1)
 
-# %% ../nbs/08_train.ipynb #cell-059
+# %% ../nbs/08_train.ipynb #cell-061
 def score_table(scores: dict[str, Score], source: Source, students=()) -> pd.DataFrame:
     "IoU of each class, mIoU and pixel accuracy in per cent, and parameters in millions; one column per student."
     columns = {way: [*(100 * s.iou).tolist(), 100 * s.miou, 100 * s.accuracy] for way, s in scores.items()}
@@ -869,7 +869,7 @@ def score_run(
     scenes = Scenes(source, split, root, None if own_size else config.data.size, cache=False, keep_label_size=True)
     return evaluate(cnn, vit, scenes, progress, window, stride), source, (cnn, vit), scenes
 
-# %% ../nbs/08_train.ipynb #cell-062
+# %% ../nbs/08_train.ipynb #cell-064
 def _percent(share: float):
     "A share as per cent; None, an empty cell, for what is NaN because it is nowhere."
     return None if math.isnan(share) else round(100 * share, 2)
@@ -911,7 +911,7 @@ def append_rows(path, rows: list[dict]) -> None:
     writer.writerows(rows)
     write_atomic(path, before + text.getvalue()[len(header) if before else 0:])
 
-# %% ../nbs/08_train.ipynb #cell-065
+# %% ../nbs/08_train.ipynb #cell-067
 @torch.no_grad()
 def picture_row(cnn: Student, vit: Student, scenes: Scenes, index: int, region_size: int = 4) -> list:
     "Image, truth, both predictions, and who teaches whom by region and by pixel, at the size that was read."

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MIT_SHAPES', 'to_tokens', 'to_map', 'OverlapPatchEmbed', 'EfficientSelfAttention', 'MixFFN', 'Block', 'MiTShape',
-           'Stage', 'MiT', 'AllMLPDecoder', 'PyramidEncoder', 'vit_student', 'segformer_name', 'segformer_names',
-           'load_segformer', 'build_students', 'load_first_weights', 'run_config', 'load_students']
+           'Stage', 'MiT', 'AllMLPDecoder', 'PyramidEncoder', 'vit_student', 'build_students', 'load_first_weights',
+           'run_config', 'load_students', 'segformer_name', 'segformer_names', 'load_segformer']
 
 # %% ../nbs/04_vit.ipynb #cell-005
 import math
@@ -218,7 +218,57 @@ def vit_student(
         one_of("vit", name, [*MIT_SHAPES, *known])
     return Student(encoder, AllMLPDecoder(encoder.channels, width), encoder.channels[0], width, num_classes)
 
-# %% ../nbs/04_vit.ipynb #cell-030
+# %% ../nbs/04_vit.ipynb #cell-031
+def build_students(config: StudentConfig, num_classes: int, seed: int) -> tuple[Student, Student]:
+    "The CNN and the ViT student, with fresh weights or those that the config names."
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "cnn"))
+        cnn = cnn_student(config.cnn, num_classes, config.output_stride, config.decoder_width, config.aspp_rates,
+                          config.cnn_decoder)
+        torch.manual_seed(derive_seed(seed, "vit"))
+        vit = vit_student(config.vit, num_classes, config.head_width, config.drop_path)
+        load_first_weights(cnn, vit, config)  # a network of timm's draws random weights before it gets others
+    return cnn, vit
+
+
+def load_first_weights(cnn: Student, vit: Student, config: StudentConfig) -> None:
+    "Put the weights that the config names into both encoders; UserError if they cannot be had or do not fit."
+    if config.cnn_weights not in (None, "random"):
+        weights = (imagenet_body(config.cnn, "cnn-weights", output_stride=config.output_stride)
+                   if config.cnn_weights == "imagenet" else read_weights(config.cnn_weights))
+        load_exactly(cnn.encoder.body, weights, config.cnn_weights,
+                     unused=("classifier.", "fc.", "conv_head.", "bn2.", "head."))
+    if config.vit_weights in (None, "random"):
+        return
+    if config.vit in MIT_SHAPES:
+        load_segformer(vit, imagenet_mit(config.vit) if config.vit_weights == "imagenet" else config.vit_weights)
+    else:
+        weights = (imagenet_body(config.vit, "vit-weights") if config.vit_weights == "imagenet"
+                   else read_weights(config.vit_weights))
+        load_exactly(vit.encoder.body, weights, config.vit_weights, unused=("head.",))
+
+# %% ../nbs/04_vit.ipynb #cell-032
+def run_config(run) -> Config:
+    "The settings of a run; UserError if the folder is none."
+    path = Path(run) / "config.json"
+    if not path.is_file():
+        raise UserError(f"{run} is no run: it has no config.json; needed: a folder that `collab-seg train` wrote")
+    return check_config(config_from_json(read_text(path), str(path)))
+
+
+def load_students(run, classes: int, step: int | None = None) -> tuple[Student, Student, Config]:
+    "The two trained students of a run, or those that it kept after a step, ready to predict, and the run's settings."
+    run, config = Path(run), run_config(run)
+    folder = run if step is None else run / "snapshots" / f"step-{step:06}"
+    fresh = StudentConfig(**{**vars(config.students), "cnn_weights": None, "vit_weights": None})
+    students = build_students(fresh, classes, seed=0)
+    for name, student in zip(("cnn", "vit"), students):
+        weights = read_weights(folder / f"{name}.safetensors")
+        load_exactly(student, {key: w.float() if w.is_floating_point() else w for key, w in weights.items()},
+                     str(folder / f"{name}.safetensors"))
+    return *(student.eval().to(memory_format=torch.channels_last) for student in students), config
+
+# %% ../nbs/04_vit.ipynb #cell-038
 _RENAMES = [  # (their name, ours), tried in order
     (r"^(?:module\.)?(?:backbone\.|segformer\.)?", ""),
     # Hugging Face, older form, to its newer form
@@ -250,7 +300,7 @@ _RENAMES = [  # (their name, ours), tried in order
     (r"<(\d)>", lambda match: str(int(match[1]) - 1)), (r"^stages", "encoder.stages"),
 ]
 
-# %% ../nbs/04_vit.ipynb #cell-031
+# %% ../nbs/04_vit.ipynb #cell-039
 def segformer_name(key: str) -> str:
     "A name of the SegFormer release or of Hugging Face, spelled our way; keys and values keep names of their own."
     for theirs, ours in _RENAMES:
@@ -289,53 +339,3 @@ def load_segformer(student: Student, path) -> str:
     encoder = {key.removeprefix("encoder."): tensor for key, tensor in weights.items()}
     load_exactly(student.encoder, encoder, str(path), unused=("head.", "classifier."))  # of ImageNet
     return "encoder"
-
-# %% ../nbs/04_vit.ipynb #cell-040
-def build_students(config: StudentConfig, num_classes: int, seed: int) -> tuple[Student, Student]:
-    "The CNN and the ViT student, with fresh weights or those that the config names."
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "cnn"))
-        cnn = cnn_student(config.cnn, num_classes, config.output_stride, config.decoder_width, config.aspp_rates,
-                          config.cnn_decoder)
-        torch.manual_seed(derive_seed(seed, "vit"))
-        vit = vit_student(config.vit, num_classes, config.head_width, config.drop_path)
-        load_first_weights(cnn, vit, config)  # a network of timm's draws random weights before it gets others
-    return cnn, vit
-
-
-def load_first_weights(cnn: Student, vit: Student, config: StudentConfig) -> None:
-    "Put the weights that the config names into both encoders; UserError if they cannot be had or do not fit."
-    if config.cnn_weights not in (None, "random"):
-        weights = (imagenet_body(config.cnn, "cnn-weights", output_stride=config.output_stride)
-                   if config.cnn_weights == "imagenet" else read_weights(config.cnn_weights))
-        load_exactly(cnn.encoder.body, weights, config.cnn_weights,
-                     unused=("classifier.", "fc.", "conv_head.", "bn2.", "head."))
-    if config.vit_weights in (None, "random"):
-        return
-    if config.vit in MIT_SHAPES:
-        load_segformer(vit, imagenet_mit(config.vit) if config.vit_weights == "imagenet" else config.vit_weights)
-    else:
-        weights = (imagenet_body(config.vit, "vit-weights") if config.vit_weights == "imagenet"
-                   else read_weights(config.vit_weights))
-        load_exactly(vit.encoder.body, weights, config.vit_weights, unused=("head.",))
-
-# %% ../nbs/04_vit.ipynb #cell-041
-def run_config(run) -> Config:
-    "The settings of a run; UserError if the folder is none."
-    path = Path(run) / "config.json"
-    if not path.is_file():
-        raise UserError(f"{run} is no run: it has no config.json; needed: a folder that `collab-seg train` wrote")
-    return check_config(config_from_json(read_text(path), str(path)))
-
-
-def load_students(run, classes: int, step: int | None = None) -> tuple[Student, Student, Config]:
-    "The two trained students of a run, or those that it kept after a step, ready to predict, and the run's settings."
-    run, config = Path(run), run_config(run)
-    folder = run if step is None else run / "snapshots" / f"step-{step:06}"
-    fresh = StudentConfig(**{**vars(config.students), "cnn_weights": None, "vit_weights": None})
-    students = build_students(fresh, classes, seed=0)
-    for name, student in zip(("cnn", "vit"), students):
-        weights = read_weights(folder / f"{name}.safetensors")
-        load_exactly(student, {key: w.float() if w.is_floating_point() else w for key, w in weights.items()},
-                     str(folder / f"{name}.safetensors"))
-    return *(student.eval().to(memory_format=torch.channels_last) for student in students), config
