@@ -9,7 +9,7 @@ NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb))
 JOBS ?= 2
 ASSIGNMENT ?= *
 
-.PHONY: demo test matrix audit learn explore explore-snapshots release-assignments grade docs help notebooks export readme assets results-toyscapes results-camvid results-reliability clean
+.PHONY: demo test bench matrix audit learn explore explore-snapshots release-assignments grade docs help notebooks export readme assets results-toyscapes results-camvid results-reliability clean
 
 demo: $(VENV)/.run  ## train both students on computed street scenes, print a table, write a picture
 	rm -rf runs/demo
@@ -20,6 +20,9 @@ test: $(VENV)/.dev  ## drift, notebooks, pytest
 	$(BIN)/python -m pytest tests/test_drift.py -q
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval nbs -q -n $(JOBS) --dist loadfile --nbval-cell-timeout 300
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -q -n $(JOBS) --dist loadfile --deselect tests/test_drift.py
+
+bench: $(VENV)/.dev  ## time each part beside what a user would take instead; writes results/bench.csv
+	OMP_NUM_THREADS=1 $(BIN)/collab-seg bench
 
 matrix:  ## the wheel under the oldest and the newest versions that settings.ini allows, on each Python here
 	$(PYTHON) tests/matrix.py

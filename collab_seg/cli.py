@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['ABOUT', 'DataList', 'DataShow', 'DataCheck', 'DataConvert', 'Train', 'Eval', 'Predict', 'Export', 'Study',
-           'job_options', 'Reproduce', 'Cost', 'Explore', 'Methods', 'Report', 'read_config', 'report', 'is_main',
-           'start_processes', 'Died', 'run_processes', 'value_of', 'starting_config', 'unheard', 'commands', 'one_line',
-           'parse', 'main']
+           'job_options', 'Reproduce', 'Cost', 'Bench', 'Explore', 'Methods', 'Report', 'read_config', 'report',
+           'is_main', 'start_processes', 'Died', 'run_processes', 'value_of', 'starting_config', 'unheard', 'commands',
+           'one_line', 'parse', 'main']
 
 # %% ../nbs/14_cli.ipynb #cell-006
 import contextlib
@@ -322,6 +322,36 @@ class Cost:
 
 # %% ../nbs/14_cli.ipynb #cell-018
 @dataclass(frozen=True)
+class Bench:
+    """Time each part of the kit beside what you would use instead, in turn; print a table and write it as CSV.
+
+    Ratios of medians, of processor time for one thread, else of time on the wall. Compares with what is installed:
+    pip install 'collab_seg[bench]'. Without names, all but `notebooks`: about 15 minutes on one core.
+
+    Try
+      collab-seg bench                             everything, on computed street scenes
+      collab-seg bench data loop --root CAMVID     two of them, on CamVid
+      collab-seg bench step --quick                smallest sizes, once: does it work here?
+    """
+
+    names: Positional[tuple[str, ...]] = ()  # step, loop, peers, inference, export, data, metrics, losses, growth, start, notebooks
+    root: str | None = None  # folder of CamVid for what reads images; without it, street scenes computed here
+    out: str = "results/bench.csv"  # the table; lines of benches that are not run stay as they are
+    threads: int = 1  # of PyTorch and of the runtimes
+    rounds: int = 7  # turns of each
+    quick: bool = False  # smallest sizes, one round, nothing written
+
+    def run(self):
+        from collab_seg.bench import Setting, run_benches, write_benches
+
+        if self.rounds < 1 or self.threads < 1:
+            raise UserError(f"rounds is {self.rounds}, threads {self.threads}; needed: 1 or more of each")
+        setting = Setting(self.root, self.threads, 1 if self.quick else self.rounds, self.quick)
+        table = run_benches(self.names, setting, lambda line: print(line, flush=True))
+        print("nothing written: --quick" if self.quick else f"written: {write_benches(self.out, table)}")
+
+# %% ../nbs/14_cli.ipynb #cell-019
+@dataclass(frozen=True)
 class Explore:
     """See in a browser who teaches whom, with sliders (needs collab_seg[learn]).
 
@@ -345,7 +375,7 @@ class Explore:
             raise UserError(f"port is {self.port}; needed: from 1 to 65535")
         serve(self.runs, self.root, self.port, self.browser)
 
-# %% ../nbs/14_cli.ipynb #cell-019
+# %% ../nbs/14_cli.ipynb #cell-020
 @dataclass(frozen=True)
 class Methods:
     "List every method: its terms, their weights, where it comes from."
@@ -355,7 +385,7 @@ class Methods:
 
         print(methods_table().to_string())
 
-# %% ../nbs/14_cli.ipynb #cell-020
+# %% ../nbs/14_cli.ipynb #cell-021
 @dataclass(frozen=True)
 class Report:
     """Make tables and figures from the CSV files of studies, and from nothing else.
@@ -376,7 +406,7 @@ class Report:
 
         return report_command(results=self.results, out=self.out, study=self.study, check=self.check)
 
-# %% ../nbs/14_cli.ipynb #cell-021
+# %% ../nbs/14_cli.ipynb #cell-022
 def read_config(path) -> Config:
     "Settings from a file; UserError if it is not there."
     path = Path(path)
@@ -406,7 +436,7 @@ def report(run, split, data=None, root=None, json_path=None, csv_path=None, prog
     write_atomic(Path(json_path or Path(run) / name), json.dumps(rows, indent=2) + "\n")
     return students, scenes
 
-# %% ../nbs/14_cli.ipynb #cell-023
+# %% ../nbs/14_cli.ipynb #cell-024
 def is_main() -> bool:
     "Is this the process that writes and speaks? The only one, or the first of several."
     return os.environ.get("RANK", "0") == "0"
@@ -426,7 +456,7 @@ def start_processes(count: int, arguments: list[str]) -> list:
     around = [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
     return [subprocess.Popen(command, start_new_session=True, env=its) for its in around]  # nosec B603 # no shell
 
-# %% ../nbs/14_cli.ipynb #cell-024
+# %% ../nbs/14_cli.ipynb #cell-025
 class Died(Exception):
     "A process of several was killed; the message says how to go on."
 
@@ -464,7 +494,7 @@ def run_processes(count: int, arguments: list[str], patience: float = 10.0) -> i
         raise Died(f"process {first} was killed by signal {-code}; the others were ended; go on with: collab-seg train --resume {where}")
     return code
 
-# %% ../nbs/14_cli.ipynb #cell-026
+# %% ../nbs/14_cli.ipynb #cell-027
 def value_of(arguments: list[str], flag: str) -> str | None:
     "What stands behind a flag on the command line; None if the flag is not there."
     for place, argument in enumerate(arguments):
@@ -491,7 +521,7 @@ def unheard(told: Config, kept: Config) -> list[str]:
     return [f"{name}={value}" for part, values in told.items() for name, value in values.items()
             if value != kept[part][name] and value != usual[part][name]]
 
-# %% ../nbs/14_cli.ipynb #cell-028
+# %% ../nbs/14_cli.ipynb #cell-029
 ABOUT = """Two students, a CNN and a ViT, learn semantic segmentation together and teach each other.
 
 First steps:
@@ -517,7 +547,8 @@ def commands(config: Config, arguments=()):
                      subcommand("data", description="List, show, check or convert data sets.")]
     return (data | named(Train, "train", default=Train(config=config)) | named(Eval, "eval")
             | named(Predict, "predict") | named(Export, "export") | named(Study, "study") | named(Reproduce, "reproduce")
-            | named(Explore, "explore") | named(Cost, "cost") | named(Methods, "methods") | named(Report, "report"))
+            | named(Explore, "explore") | named(Cost, "cost") | named(Bench, "bench")
+            | named(Methods, "methods") | named(Report, "report"))
 
 
 def one_line(box: str) -> str:
@@ -534,7 +565,7 @@ def one_line(box: str) -> str:
     said = [" ".join(part) for part in parts if not part[0].startswith(("For full", "Argument"))]
     return re.sub(r"\s+", " ", "; ".join(said)) or " ".join(box.split())
 
-# %% ../nbs/14_cli.ipynb #cell-029
+# %% ../nbs/14_cli.ipynb #cell-030
 def parse(arguments: list[str]):
     "The command that the arguments name; UserError if they name none."
     errors = io.StringIO()

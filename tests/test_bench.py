@@ -1,0 +1,100 @@
+"""The benchmarks run, at their smallest; and what makes the kit fast stays so, without a clock."""
+
+import warnings
+
+import pandas as pd
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from collab_seg import cli
+from collab_seg.bench import BENCHES, NEEDS, Setting, Trainer, _installed, random_batch, run_benches, small, write_benches
+
+QUICK = Setting(rounds=1, quick=True)
+COLUMNS = ["bench", "what", "against", "versions", "ratio", "bar", "met", "spread", "rounds", "machine", "commit"]
+
+
+@pytest.mark.parametrize("name", ["export"])  # notebook 13c runs the others at this size
+def test_bench_that_the_notebook_leaves_out(name):
+    missing = [package for package in NEEDS[name] if not _installed(package)]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    with warnings.catch_warnings(action="ignore"):
+        table = run_benches([name], QUICK, lambda line: None)
+    assert list(table.columns) == COLUMNS and set(table["met"]) <= {"yes", "no"}
+    changes = table[table["what"].str.contains("mIoU")]
+    assert len(changes) == 3 and (changes["ratio"] <= 0.1).all()  # a trained student scores the same in each form
+    apart = table["what"].str.extract(r"differ by (\S+)\)")[0].dropna().astype(float)
+    assert len(apart) == 6 and (apart <= 1e-4).all()
+
+
+def test_lines_of_other_benches_are_kept(tmp_path):
+    path, line = tmp_path / "bench.csv", dict.fromkeys(COLUMNS, "x")
+    write_benches(path, pd.DataFrame([line | {"bench": "step", "ratio": 1}, line | {"bench": "data", "ratio": 2}]))
+    write_benches(path, pd.DataFrame([line | {"bench": "data", "ratio": 3}, line | {"bench": "loop", "ratio": 4}]))
+    table = pd.read_csv(path)
+    assert list(table["bench"]) == ["step", "loop", "data"] and list(table["ratio"]) == [1, 4, 3]
+
+
+@pytest.mark.parametrize("words, said", [(["bench", "speed"], "bench is 'speed'"), (["bench", "loop", "--rounds", "0"], "rounds is 0")])
+def test_mistakes_are_one_line(words, said, capsys):
+    assert cli.main(words) != 0
+    error = capsys.readouterr().err.strip()
+    assert said in error and "\n" not in error
+
+
+def test_quick_writes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    if not _installed("torchmetrics"):
+        pytest.skip("not installed: torchmetrics")
+    assert not cli.main(["bench", "metrics", "--quick"])
+    assert "nothing written" in capsys.readouterr().out and not list(tmp_path.iterdir())
+
+
+class Shapes(TorchDispatchMode):
+    "The shapes of all tensors that operations make."
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        self.seen += [tuple(x.shape) for x in (result if isinstance(result, (tuple, list)) else [result]) if isinstance(x, torch.Tensor)]
+        return result
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    return Trainer(small("pocket", 4, QUICK), 11)
+
+
+def test_each_student_reads_a_batch_once(trainer):
+    passes = []
+    hooks = [student.encoder.register_forward_hook(lambda *_: passes.append(1)) for student in (trainer.bare.cnn, trainer.bare.vit)]
+    trainer(*random_batch(trainer.config, 11))
+    for hook in hooks:
+        hook.remove()
+    assert len(passes) == 2
+
+
+def test_nothing_is_taught_at_label_size(trainer):
+    "No term between the students makes a map of K classes at the size of the labels; the task losses do."
+    pair, (images, target) = trainer.bare.train(), random_batch(trainer.config, 11)
+    cnn, vit = pair.cnn(images), pair.vit(images)
+    whole = (len(images), 11, *target.shape[-2:])
+    with Shapes() as shapes:
+        for loss in pair.losses.values():
+            result = loss(cnn, vit, target)
+            (result.to_cnn + result.to_vit).backward(retain_graph=True)
+    assert shapes.seen and whole not in shapes.seen
+    with Shapes() as shapes:
+        pair.terms(cnn, vit, target)
+    assert whole in shapes.seen  # the test can see one
+
+
+def test_every_bench_is_named_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["bench", "--help"])
+    said = capsys.readouterr().out
+    assert all(name in said for name in BENCHES)
