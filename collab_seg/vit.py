@@ -184,8 +184,9 @@ class AllMLPDecoder(nn.Module):
 
     def forward(self, features):  # four maps -> (B, width, h, w) on the first map's grid
         mix, norm, relu = self.fuse
-        mixed, parts = 0, mix.weight.flatten(1).chunk(len(features), dim=1)[::-1]  # in mix the deepest comes first
-        for x, linear, part in zip(features, self.linears, parts):
+        mixed, parts = 0, mix.weight.flatten(1).unflatten(1, (len(features), -1))  # (D, stages, D), the deepest stage first
+        for stage, (x, linear) in enumerate(zip(features, self.linears)):
+            part = parts[:, -1 - stage]
             weight, bias = part @ linear.weight.flatten(1), part @ linear.bias
             mixed = mixed + upsample(F.conv2d(x, weight[:, :, None, None], bias), features[0].shape[-2:])
         return relu(norm(mixed))
