@@ -24,8 +24,8 @@ def test_bench_that_the_notebook_leaves_out(name):
     assert list(table.columns) == COLUMNS and set(table["met"]) <= {"yes", "no"}
     changes = table[table["what"].str.contains("mIoU")]
     assert len(changes) == 3 and (changes["ratio"] <= 0.1).all()  # a trained student scores the same in each form
-    apart = table["what"].str.extract(r"differ by (\S+)\)")[0].dropna().astype(float)
-    assert len(apart) == 6 and (apart <= 1e-4).all()
+    best = table[table["what"].str.contains("others")]
+    assert len(best) == 2 and best["what"].str.contains("onnxruntime").all() and best["what"].str.contains("openvino").all()
 
 
 def test_lines_of_other_benches_are_kept(tmp_path):
