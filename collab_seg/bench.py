@@ -37,13 +37,13 @@ from .bsd_region import RegionBSD
 from .cnn import upsample
 from .core import IGNORE_INDEX, PRESETS, Config, StudentOutput, UserError, one_of, write_atomic
 from .data import MEAN, STD, Scenes, open_source
-from .deploy import Deployed, export_program, runner, to_onnx, to_smp, to_torch, to_transformers
+from .deploy import Deployed, export_program, runner, to_onnx, to_smp, to_transformers
 from .hfd import HFD
 from .metrics import Confusion
 from .toyscapes import render
 from .train import (Pair, environment, make_accelerator, make_batches, make_optimizer, method_losses, task_loss,
                               train_step)
-from .vit import build_students
+from .vit import build_students, load_students
 
 # %% ../nbs/13c_bench.ipynb #cell-006
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,7 @@ def clock(setting: Setting) -> float:
 def in_turn(ours: Callable, theirs: Callable, setting: Setting, rounds: int | None = None) -> np.ndarray:  # (rounds, 2)
     "Seconds of both, call by call in turn; a first call of each is not counted."
     seconds = []
-    for number in range((rounds or setting.rounds) + 1):
+    for _ in range((rounds or setting.rounds) + 1):
         marks = [clock(setting)]
         for call in (ours, theirs):
             call()
@@ -89,9 +89,9 @@ def row(what: str, against: str, packages, ratio: float, bar: str, unit: str = "
             "bar": bar + unit, "met": "yes" if met else "no", "spread": spread}
 
 
-def timed(what: str, against: str, packages, times, bar: str) -> dict:  # times (rounds, 2) or (rounds, 3): the rest is summed
+def timed(what: str, against: str, packages, times, bar: str) -> dict:  # times (rounds, 2)
     "The line of two programs that took turns."
-    ours, theirs = times[:, 0], times[:, 1:].sum(1)
+    ours, theirs = times.T
     if not bar.startswith("at most"):
         ours, theirs = theirs, ours
     low, high = np.quantile(ours / theirs, (0.25, 0.75))
@@ -124,10 +124,10 @@ def small(preset: str, batch: int, setting: Setting, **students) -> Config:
 
 
 class Trainer:
-    "Two students and one step of a method on them."
+    "Two students and one step of collab on them."
 
-    def __init__(self, config: Config, classes: int, method: str = "collab"):
-        self.config = dataclasses.replace(config, distill=dataclasses.replace(config.distill, method=method))
+    def __init__(self, config: Config, classes: int):
+        self.config = dataclasses.replace(config, distill=dataclasses.replace(config.distill, method="collab"))
         self.accelerator = make_accelerator(config.optim)
         self.bare = Pair(*build_students(config.students, classes, seed=0))
         self.bare.losses.update(method_losses(self.config, self.bare.cnn, self.bare.vit))
@@ -294,12 +294,12 @@ def bench_peers(setting: Setting) -> Iterator[dict]:
 INFERENCE = (((512, 512), 1), ((512, 512), 8), ((368, 480), 1), ((368, 480), 8))  # 360 is no multiple of 16
 
 
-def deployed_students(classes: int = 11, quick: bool = False) -> tuple:
+def deployed_students(quick: bool = False) -> tuple:
     "Both students of the `camvid` preset in evaluation mode, the CNN in the form that segmentation_models.pytorch has."
     width = 16 if quick else 256
     parts = dataclasses.replace(PRESETS["camvid"].students, cnn_weights=None, vit_weights=None, cnn_decoder="smp",
                                 decoder_width=width, head_width=width)
-    cnn, vit = build_students(parts, classes, seed=0)
+    cnn, vit = build_students(parts, 11, seed=0)
     with torch.no_grad():
         cnn.train()(torch.randn(4, 3, 128, 128, generator=torch.Generator().manual_seed(0)))  # norms that do something
     return tuple(student.eval().to(memory_format=torch.channels_last) for student in (cnn, vit))  # as load_students gives them
@@ -382,7 +382,6 @@ def _best(lines: dict) -> dict:
 def export_quality(setting: Setting) -> Iterator[dict]:
     "Does a trained student score the same in each form?"
     from collab_seg.explore import EXAMPLES
-    from collab_seg.vit import load_students
 
     steps = sorted((EXAMPLES / "collab" / "snapshots").glob("step-*"))[-1]
     source = open_source(PRESETS["toy"].data)
@@ -405,10 +404,10 @@ def albumentations_scenes(config: Config, rows):
     cv2.setNumThreads(0)
     data = config.data
     low, high = (factor - 1 for factor in data.scale)
-    jitter = [A.ColorJitter(*[(1 - data.jitter, 1 + data.jitter)] * 3, hue=(0, 0), p=1)]
+    jitter = A.ColorJitter(*[(1 - data.jitter, 1 + data.jitter)] * 3, hue=(0, 0), p=1)
     transform = A.Compose([A.Resize(*data.size), A.RandomScale((low, high), p=1),
                            A.PadIfNeeded(*data.crop, border_mode=cv2.BORDER_CONSTANT, fill=0, fill_mask=11),
-                           A.RandomCrop(*data.crop), A.HorizontalFlip(p=0.5), *jitter, A.Normalize(MEAN, STD), ToTensorV2()])
+                           A.RandomCrop(*data.crop), A.HorizontalFlip(p=0.5), jitter, A.Normalize(MEAN, STD), ToTensorV2()])
 
     class Rows(UsualScenes):
         def __getitem__(self, index):
