@@ -81,12 +81,12 @@ def versions(*packages: str) -> str:
     return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", *packages))
 
 
-def row(what: str, against: str, packages, ratio: float, bar: str, unit: str = "", spread: str = "") -> dict:
-    "One line of the table; bar is such as `at most 1.05`."
+def row(what: str, against: str, packages, ratio: float, bar: str, unit: str = "", spread: str = "", rounds: int = 0) -> dict:
+    "One line of the table; bar is such as `at most 1.05`; rounds 0: as many as the setting says."
     most, value = bar.startswith("at most"), float(bar.split()[2])
     met = ratio <= value if most else ratio >= value
     return {"what": what, "against": against, "versions": versions(*packages), "ratio": round(float(ratio), 3),
-            "bar": bar + unit, "met": "yes" if met else "no", "spread": spread}
+            "bar": bar + unit, "met": "yes" if met else "no", "spread": spread, "rounds": rounds}
 
 
 def timed(what: str, against: str, packages, times, bar: str) -> dict:  # times (rounds, 2)
@@ -95,9 +95,9 @@ def timed(what: str, against: str, packages, times, bar: str) -> dict:  # times 
     if not bar.startswith("at most"):
         ours, theirs = theirs, ours
     low, high = np.quantile(ours / theirs, (0.25, 0.75))
-    return row(what, against, packages, np.median(ours) / np.median(theirs), bar, spread=f"{low:.2f}-{high:.2f}")
+    return row(what, against, packages, np.median(ours) / np.median(theirs), bar, spread=f"{low:.2f}-{high:.2f}", rounds=len(times))
 
-# %% ../nbs/13c_bench.ipynb #cell-012
+# %% ../nbs/13c_bench.ipynb #cell-013
 def peak_bytes(call: Callable) -> int:
     "The most memory that tensors made by a call took at one time."
     if torch.cuda.is_available():
@@ -111,7 +111,7 @@ def peak_bytes(call: Callable) -> int:
     changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
     return max(itertools.accumulate(changes), default=0)
 
-# %% ../nbs/13c_bench.ipynb #cell-015
+# %% ../nbs/13c_bench.ipynb #cell-016
 def small(preset: str, batch: int, setting: Setting, **students) -> Config:
     "A preset with so many images a step, in full precision, with fresh weights."
     config = PRESETS[preset]
@@ -160,7 +160,7 @@ def random_batch(config: Config, classes: int):
     target = torch.randint(classes, size, generator=generator)
     return torch.randn(size[0], 3, *size[1:], generator=generator), target
 
-# %% ../nbs/13c_bench.ipynb #cell-016
+# %% ../nbs/13c_bench.ipynb #cell-017
 def bench_step(setting: Setting) -> Iterator[dict]:
     "One collaborative step against the sum of the two students' own."
     for preset, batch in (("pocket", 4), ("camvid", 2)):
@@ -176,7 +176,7 @@ def bench_step(setting: Setting) -> Iterator[dict]:
         both = sum(peak_bytes(lambda: step(images, target)) for step in alone)
         yield row(f"its peak memory ({preset})", "sum of the two steps' peaks", (), peak_bytes(together) / both, "at most 1.1")
 
-# %% ../nbs/13c_bench.ipynb #cell-019
+# %% ../nbs/13c_bench.ipynb #cell-020
 def camvid_folder(setting: Setting, folder: str, count: int = 64) -> str:
     "CamVid, or street scenes computed here in its layout: 360x480 PNG files."
     if setting.root:
@@ -209,7 +209,7 @@ def bench_loop(setting: Setting) -> Iterator[dict]:
         times = in_turn(lambda: trainer(*next(batches)), lambda: trainer(*fixed), setting, 5 * setting.rounds)
         yield timed("training step with its data, in-process (pocket)", "the same step on a fixed batch", (), times, "at most 1.03")
 
-# %% ../nbs/13c_bench.ipynb #cell-022
+# %% ../nbs/13c_bench.ipynb #cell-023
 class UsualScenes(torch.utils.data.Dataset):
     "A split as one writes it by hand: Pillow, torchvision's transforms, the same ones that our pipeline does."
 
@@ -239,7 +239,7 @@ class UsualScenes(torch.utils.data.Dataset):
         label = torch.from_numpy(np.array(label)).long()
         return image, torch.where(label == 11, IGNORE_INDEX, label)
 
-
+# %% ../nbs/13c_bench.ipynb #cell-024
 class UsualPair(nn.Module):
     "DeepLabV3+ of segmentation_models.pytorch and SegFormer of transformers, in deep mutual learning at the labels' size."
 
@@ -261,7 +261,7 @@ class UsualPair(nn.Module):
             total = total + F.kl_div(own.log_softmax(1), peer.detach().softmax(1), reduction="none").sum(1).mean()
         return total
 
-# %% ../nbs/13c_bench.ipynb #cell-023
+# %% ../nbs/13c_bench.ipynb #cell-025
 def bench_peers(setting: Setting) -> Iterator[dict]:
     "Training the pair, images a second, against the usual libraries."
     with tempfile.TemporaryDirectory() as folder:
@@ -290,7 +290,7 @@ def bench_peers(setting: Setting) -> Iterator[dict]:
                     ("segmentation_models_pytorch", "transformers", "torchvision", "pillow"),
                     in_turn(lambda: trainer(*next(ours)), usual_step, setting), "at least 1.5")
 
-# %% ../nbs/13c_bench.ipynb #cell-026
+# %% ../nbs/13c_bench.ipynb #cell-028
 INFERENCE = (((512, 512), 1), ((512, 512), 8), ((368, 480), 1), ((368, 480), 8))  # 360 is no multiple of 16
 
 
@@ -323,7 +323,7 @@ def bench_inference(setting: Setting) -> Iterator[dict]:
         yield timed(f"{name}, {batch} x {'x'.join(map(str, size))}, eager", f"the same network in {package}", (package,), times,
                     "at least 1.2")
 
-# %% ../nbs/13c_bench.ipynb #cell-029
+# %% ../nbs/13c_bench.ipynb #cell-031
 def runtimes(deployed: Deployed, folder: str, threads: int, shape) -> Iterator[tuple[str, Callable]]:
     "The ways to run an exported student on images of one shape: name and a function of uint8 arrays."
     import openvino
@@ -352,7 +352,7 @@ def example_miou(run: Callable, scenes: Scenes, classes: int) -> float:
         counted.update(torch.from_numpy(run(image[None].numpy())).argmax(1), label[None])
     return 100 * counted.score().miou
 
-# %% ../nbs/13c_bench.ipynb #cell-030
+# %% ../nbs/13c_bench.ipynb #cell-032
 def bench_export(setting: Setting) -> Iterator[dict]:
     "The fastest exported form against our own eager one."
     for student, name in zip(deployed_students(quick=setting.quick), ("DeepLabV3+ MobileNetV2", "SegFormer MiT-B0")):
@@ -394,7 +394,7 @@ def export_quality(setting: Setting) -> Iterator[dict]:
             change = abs(example_miou(run, scenes, len(source.classes)) - want)
             yield row(f"mIoU of a trained CNN by {runtime}: change in points", "our eager form", (), change, "at most 0.1")
 
-# %% ../nbs/13c_bench.ipynb #cell-032
+# %% ../nbs/13c_bench.ipynb #cell-034
 def albumentations_scenes(config: Config, rows):
     "The same split and transforms by albumentations and OpenCV."
     import albumentations as A
@@ -419,7 +419,7 @@ def albumentations_scenes(config: Config, rows):
 
     return Rows(config, rows)
 
-
+# %% ../nbs/13c_bench.ipynb #cell-035
 def bench_data(setting: Setting) -> Iterator[dict]:
     "One epoch of images, in-process, against the usual ways."
     with tempfile.TemporaryDirectory() as folder:
@@ -455,7 +455,7 @@ def _epochs(config, source, scenes, count, setting):
     seconds = np.array(seconds)
     return seconds[:, [0, 2]], seconds[:, [1, 2]]
 
-# %% ../nbs/13c_bench.ipynb #cell-035
+# %% ../nbs/13c_bench.ipynb #cell-038
 def bench_metrics(setting: Setting) -> Iterator[dict]:
     "Confusion matrix and mIoU of label maps, against torchmetrics."
     from torchmetrics import JaccardIndex
@@ -481,7 +481,7 @@ def bench_metrics(setting: Setting) -> Iterator[dict]:
     if abs(ours(void) - jaccard(prediction, void).item()) > 1e-5:
         raise UserError(f"mIoU is {ours(void)}, by torchmetrics {jaccard(prediction, void)}; needed: the same")
 
-
+# %% ../nbs/13c_bench.ipynb #cell-039
 def random_outputs(batch: int, classes: int, side: int, low=(24, 32), high=(64, 64)):
     "Outputs of both students on one grid, as leaves of a graph, and labels."
     generator = torch.Generator().manual_seed(0)
@@ -509,7 +509,7 @@ def bench_losses(setting: Setting) -> Iterator[dict]:
         yield timed(f"{name}, forward and backward, 8 x 19 x 128 x 128", "one KL between the two maps of logits", (),
                     in_turn(lambda: taught(losses, cnn, vit, target), one_kl, setting), "at most 2")
 
-# %% ../nbs/13c_bench.ipynb #cell-038
+# %% ../nbs/13c_bench.ipynb #cell-042
 def slope(sizes, costs) -> float:
     "The slope of the straight line through the logarithms."
     return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
@@ -542,7 +542,7 @@ def bench_growth(setting: Setting) -> Iterator[dict]:
               "at most 1.05")
     yield from bench_many_files(setting)
 
-
+# %% ../nbs/13c_bench.ipynb #cell-043
 def bench_many_files(setting: Setting) -> Iterator[dict]:
     "Opening a data set and fetching its first batch, 100 and 10,000 images: time, and memory of this process."
     counts = (10, 20) if setting.quick else (100, 10_000)
@@ -574,7 +574,7 @@ def _python_bytes(call: Callable) -> int:
     tracemalloc.stop()
     return peak
 
-# %% ../nbs/13c_bench.ipynb #cell-041
+# %% ../nbs/13c_bench.ipynb #cell-046
 def wall(*arguments: str) -> float:
     "Seconds on the wall of a Python with these arguments; a UserError tells what it said if it failed."
     began = time.perf_counter()
@@ -601,7 +601,7 @@ def bench_notebooks(setting: Setting) -> Iterator[dict]:
     seconds = wall("-m", "pytest", "--nbval", *chosen, "-q", "-n", "2", "--dist", "loadfile", "--nbval-cell-timeout", "300")
     yield row("all notebooks under nbval, two processes", "-", (), seconds / 60, "at most 10", " min")
 
-# %% ../nbs/13c_bench.ipynb #cell-044
+# %% ../nbs/13c_bench.ipynb #cell-051
 BENCHES: dict[str, Callable] = {
     "step": bench_step, "loop": bench_loop, "peers": bench_peers, "inference": bench_inference, "export": bench_export,
     "data": bench_data, "metrics": bench_metrics, "losses": bench_losses, "growth": bench_growth, "start": bench_start,
@@ -637,7 +637,7 @@ def run_benches(names, setting: Setting, tell: Callable = print) -> pd.DataFrame
     lines = []
     for name in chosen_benches(names):
         for line in BENCHES[name](setting):
-            lines.append({"bench": name, **line, "rounds": setting.rounds, "machine": machine, "commit": around["commit"]})
+            lines.append({"bench": name, **line, "rounds": line["rounds"] or setting.rounds, "machine": machine, "commit": around["commit"]})
             tell(f"{line['ratio']:8.3f}  {line['bar']:14}  {line['met']:3}  {line['what']}  |  {line['against']}")
     return pd.DataFrame(lines)
 

@@ -6,7 +6,7 @@
 __all__ = ['VOC_LISTS', 'VOC_CLASSES', 'VOC', 'COUNTED', 'CITYSCAPES', 'voc_palette', 'home_of', 'names_in', 'find_voc',
            'load_voc', 'find_cityscapes', 'load_cityscapes', 'file_numbers']
 
-# %% ../nbs/01b_benchmarks.ipynb #cell-003
+# %% ../nbs/01b_benchmarks.ipynb #cell-005
 import os
 from collections import Counter
 from pathlib import Path
@@ -17,7 +17,7 @@ from torchvision.datasets import Cityscapes
 from .core import IGNORE_INDEX, UserError, plain, read_text
 from .data import MissingSplit, Problem, Source, folder_of, load_pairs, match, register
 
-# %% ../nbs/01b_benchmarks.ipynb #cell-008
+# %% ../nbs/01b_benchmarks.ipynb #cell-010
 def voc_palette(count: int) -> tuple:
     "VOC's colours of the classes 0 to count - 1."
     def channel(number, c):
@@ -25,7 +25,7 @@ def voc_palette(count: int) -> tuple:
 
     return tuple(tuple(channel(number, c) for c in range(3)) for number in range(count))
 
-# %% ../nbs/01b_benchmarks.ipynb #cell-011
+# %% ../nbs/01b_benchmarks.ipynb #cell-013
 def home_of(root, name: str, marker: str, levels: tuple[str, ...]) -> Path:
     "The folder that holds `marker`: the root, or one of the usual folders in it."
     root = folder_of(root, name)
@@ -40,7 +40,7 @@ def names_in(path: Path) -> list[str]:
     "The names in a list of images: the first word of each line, without folder and ending."
     return [Path(line.split()[0]).stem for line in read_text(path).splitlines() if line.strip()]
 
-# %% ../nbs/01b_benchmarks.ipynb #cell-012
+# %% ../nbs/01b_benchmarks.ipynb #cell-014
 VOC_LISTS = {"train_aug": ("train_aug", "trainaug")}  # split -> names under which its list is found
 
 
@@ -69,7 +69,7 @@ def load_voc(root, split: str):
     "A VOC split as a datasets.Dataset; a UserError names what is missing."
     return load_pairs(find_voc(root, split), f"the list of {split} in {root}")
 
-# %% ../nbs/01b_benchmarks.ipynb #cell-013
+# %% ../nbs/01b_benchmarks.ipynb #cell-015
 VOC_CLASSES = (
     "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
     "pottedplant sheep sofa train tvmonitor").split()
@@ -87,7 +87,7 @@ VOC = register(Source(
     optional=("train_aug",),
 ))
 
-# %% ../nbs/01b_benchmarks.ipynb #cell-020
+# %% ../nbs/01b_benchmarks.ipynb #cell-022
 COUNTED = sorted((row for row in Cityscapes.classes if 0 <= row.train_id < IGNORE_INDEX), key=lambda row: row.train_id)
 
 
@@ -107,7 +107,7 @@ def load_cityscapes(root, split: str):
     "A Cityscapes split as a datasets.Dataset; a UserError names what is missing."
     return load_pairs(find_cityscapes(root, split), f"{Path(root) / 'leftImg8bit' / split}")
 
-# %% ../nbs/01b_benchmarks.ipynb #cell-021
+# %% ../nbs/01b_benchmarks.ipynb #cell-023
 CITYSCAPES = register(Source(
     name="cityscapes",
     about="Cityscapes, 2048x1024 street scenes, 19 classes, fine labels; non-commercial licence",
@@ -120,7 +120,7 @@ CITYSCAPES = register(Source(
     label_ids=tuple(row.id for row in COUNTED),
 ))
 
-# %% ../nbs/01b_benchmarks.ipynb #cell-028
+# %% ../nbs/01b_benchmarks.ipynb #cell-030
 def file_numbers(label, label_ids):  # (H, W) class numbers -> (H, W) uint8
-    "The numbers that a data set's own label files have for the classes; `label_ids` None: they are the same."
+    "The numbers that a data set's label files have for predicted classes (void has none); `label_ids` None: they are the same."
     return np.asarray(label, np.uint8) if label_ids is None else np.asarray(label_ids, np.uint8)[label]

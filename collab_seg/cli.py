@@ -126,7 +126,8 @@ class Train:
         config, out = self.config, self.out
         if self.resume:
             config, out = run_config(self.resume), self.resume
-            if (extra := unheard(self.config, config)) and is_main():
+            other = [f"out={self.out}"] if self.out not in (None, self.resume) else []
+            if (extra := unheard(self.config, config) + other) and is_main():
                 print(f"note: the run goes on with its own settings; ignored: {', '.join(extra)}", file=sys.stderr)
         open_source(config.data).load(config.data.root, "val")  # a mistake here must not wait for the end
         out = out or f"runs/{config.data.data}-{config.distill.method}-s{config.optim.seed}"
@@ -357,7 +358,7 @@ class Explore:
 
     Try
       collab-seg explore                           three small runs that come with the package: alone, dml, collab
-      collab-seg explore RUN RUN                   your own; each should have a method of its own
+      collab-seg explore RUN RUN                   your own; runs of one method go by their folders
       collab-seg train --snapshots 5 --out RUN     keeps the students at five ages, to slide through training
 
     The page is served to this machine only, until Ctrl-C.

@@ -163,16 +163,16 @@ def match(images: dict, labels: dict, problems: list) -> tuple[list, list]:
     return pairs, [Problem("no partner", plain(path)) for path in alone] + problems
 
 
-def load_pairs(found: tuple, where: str):
+def load_pairs(found: tuple, where: str, files: str = "PNG or JPEG files"):
     "What `find` found as a datasets.Dataset; a UserError names the first problem."
     pairs, problems = found
     if problems:
         kind, file = problems[0]
         what = f"{file} has no partner" if kind == "no partner" else f"{file}: {kind}"
-        raise UserError(f"{what} ({len(problems)} such files); needed: an image and a label of the same name for each; "
-                        "collab-seg data check lists them all")
+        needed = "needed: an image and a label of the same name for each; " * (kind in ("no partner", "missing file"))
+        raise UserError(f"{what} (problem 1 of {len(problems)}); {needed}collab-seg data check lists them all")
     if not pairs:
-        raise UserError(f"{where} holds no images; needed: PNG or JPEG files")
+        raise UserError(f"{where} holds no images; needed: {files}")
     return as_dataset([str(image) for image, _ in pairs], [str(label) for _, label in pairs])
 
 
@@ -180,6 +180,8 @@ def folder_of(root, name: str) -> Path:
     "The folder of a data set; UserError if none was named."
     if root is None:
         raise UserError(f"{name} lives in a folder of yours: say where with --root DIR (see data/README.md)")
+    if not os.path.isdir(root):
+        raise UserError(f"there is no folder {root}; needed: --root, the data set's folder (see data/README.md)")
     return Path(root)
 
 # %% ../nbs/01_data.ipynb #cell-024
@@ -338,14 +340,15 @@ def _rows(source: Source, root, split: str) -> tuple[list, list[Problem]]:
     return [{"image": image, "label": label} for image, label in cells], problems
 
 
-def check_split(source: Source, root, split: str) -> tuple[list[str], list[Problem]]:
+def check_split(source: Source, root, split: str, progress: bool = True) -> tuple[list[str], list[Problem]]:
     "The names of a split's images, and all its problems in one pass over its files."
+    quiet = None if progress else True  # None: no bar where a file is written to
     rows, problems = _rows(source, root, split)
     expected = source.splits[split]
     if expected not in (None, len(rows)):
         problems = [*problems, Problem("count", f"{len(rows)} pairs in {split}; expected: {expected}")]
     names, found = [], []
-    for row in tqdm(rows, desc=f"check {split}", disable=None, leave=False, dynamic_ncols=True):  # no bar in a file
+    for row in tqdm(rows, desc=f"check {split}", disable=quiet, leave=False, dynamic_ncols=True):
         names.append(Path(row["image"]["path"] or str(len(names))).stem)
         found.append(_row_problem(source, row))
     return names, problems + [problem for problem in found if problem]
@@ -357,7 +360,7 @@ def file_list_sha(names) -> str:
     return hashlib.sha256(os.fsencode(text)).hexdigest()
 
 # %% ../nbs/01_data.ipynb #cell-041
-def check_report(source: Source, root, splits=None, most: int = 10) -> tuple[str, int]:
+def check_report(source: Source, root, splits=None, most: int = 10, progress: bool = True) -> tuple[str, int]:
     "What is there and what is wrong with it, as text, and the number of problems."
     if not source.needs_root:
         return f"{source.name} is computed: there are no files to check", 0
@@ -366,7 +369,7 @@ def check_report(source: Source, root, splits=None, most: int = 10) -> tuple[str
     lines, problems, missing = [], [], []
     for split in splits or source.splits:
         try:
-            names, found = check_split(source, root, split)
+            names, found = check_split(source, root, split, progress)
         except MissingSplit as error:
             missing.append(error)
             expected = source.splits[split]
@@ -379,7 +382,8 @@ def check_report(source: Source, root, splits=None, most: int = 10) -> tuple[str
                 raise
             names, found = [], [Problem("missing folder", str(error))]
         problems += found
-        lines.append(f"{split}: {len(names)} images, {len(found)} problems, file list sha256 {file_list_sha(names)}")
+        counts = f"{len(names)} image{'s' * (len(names) != 1)}, {len(found)} problem{'s' * (len(found) != 1)}"
+        lines.append(f"{split}: {counts}, file list sha256 {file_list_sha(names)}")
     if not splits and len(missing) == len(source.splits):
         raise UserError(f"{root} has none of the folders or lists of {', '.join(source.splits)}; needed: the folder of "
                         f"{source.name}; {missing[0]}")

@@ -80,7 +80,7 @@ CARD = """
 # A {kind_name} student of {data}
 
 Semantic segmentation, {count} classes: {classes}. Trained by [collab_seg](https://github.com/collab-seg/collab_seg)
-(method `{method}`, {steps} steps, seed {seed}): a CNN and a ViT that learn together.
+(method `{method}`, {steps} steps, seed {seed}), which trains a CNN and a ViT side by side.
 
 ```python
 from collab_seg.deploy import PretrainedStudent
@@ -231,7 +231,7 @@ class Deployed(nn.Module):
         return torch.stack(found).mean(0) if len(found) > 1 else found[0]
 
 # %% ../nbs/13_deploy.ipynb #cell-035
-SMALLEST = 64  # pixels a side that an exported student takes
+SMALLEST = 64  # pixels a side, the smallest image that exported students are tried on
 
 
 def export_program(deployed: Deployed) -> torch.export.ExportedProgram:
@@ -295,7 +295,7 @@ def runner(path, threads: int = 0):  # 0: as many as the runtime likes
     return lambda image: session.run(None, {"image": image})[0]
 
 
-def check_export(path, deployed: Deployed, sizes=((64, 64), (97, 130), (120, 160))) -> float | None:
+def check_export(path, deployed: Deployed, sizes=((SMALLEST, SMALLEST), (97, 130), (120, 160))) -> float | None:
     "The largest difference of an exported file from the student itself; None if it cannot be run here."
     run = runner(path)
     if run is None:
@@ -319,7 +319,10 @@ def export_run(run, out=None, format: str = "onnx", student: str = "average") ->
     names = {"classes": students[0].classes, "palette": students[0].palette, "short_side": students[0].short_side,
              "image": "(B, 3, H, W) uint8, RGB", "probabilities": "(B, K, H, W) float32"}
     write_atomic(path.with_suffix(".json"), json.dumps(names, indent=2) + "\n")
-    return path, check_export(path, deployed)
+    difference = check_export(path, deployed)
+    if difference is not None and difference > 1e-3:
+        raise UserError(f"{path} differs from the student by {difference:.0e}; needed: 1e-3 or less; do not use it")
+    return path, difference
 
 
 def save_run(run, out, format: str = "hub", student: str = "cnn") -> Path:

@@ -7,7 +7,7 @@ __all__ = ['EXAMPLES', 'TITLES', 'RIGHT', 'NO_TRUTH', 'MARKS', 'PANELS', 'CLICK'
            'kept_steps', 'Snapshots', 'Seen', 'look', 'View', 'region_grid', 'region_cells', 'Teaching', 'teaching',
            'right_codes', 'lesson_picture', 'enlarged', 'pictures', 'framed', 'png', 'region_errors', 'region_table',
            'sentences', 'score_ages', 'ages_table', 'curves_in_words', 'curves', 'swatches', 'figure_html',
-           'region_html', 'Page', 'Explorer', 'app_notebook', 'write_page', 'serve']
+           'region_html', 'Page', 'Choices', 'Explorer', 'app_notebook', 'write_page', 'serve']
 
 # %% ../nbs/12_explore.ipynb #cell-004
 import base64
@@ -30,7 +30,7 @@ import torch
 import collab_seg
 from .bsd_pixel import pixel_directions, soft_kl
 from .bsd_region import TEACHERS, pixel_errors, region_directions, region_mean, teacher_picture
-from .cnn import upsample
+from .cnn import likeliest, upsample
 from .core import IGNORE_INDEX, StudentOutput, UserError, colorize, write_atomic
 from .data import Scenes, denormalize, normalize, open_source, read_image, resize_label
 from .deploy import as_read
@@ -96,7 +96,7 @@ def look(cnn, vit, images, truth=None) -> Seen:  # (1, 3, H, W) normalised; (H, 
     device, size = next(cnn.parameters()).device, images.shape[-2:]
     outputs = [StudentOutput(*(x.cpu() for x in student.eval()(images.to(device)))) for student in (cnn, vit)]
     each = [upsample(output.logits.float(), size).softmax(1) for output in outputs]
-    guesses = dict(zip(WAYS, (p.argmax(1)[0].byte().numpy() for p in (*each, sum(each) / 2))))
+    guesses = dict(zip(WAYS, (likeliest(p)[0].byte().numpy() for p in (*each, sum(each) / 2))))
     outputs = on_one_grid(*outputs)
     truth = None if truth is None else resize_label(truth, size)
     label = None if truth is None else resize_label(truth, outputs[0].logits.shape[-2:])[None]
@@ -187,10 +187,10 @@ def pictures(seen: Seen, view: View, palette) -> dict[str, np.ndarray]:
 def framed(picture: np.ndarray, cells, grid, scale: int = 3) -> np.ndarray:
     "A picture enlarged, with a frame around some cells of the grid: white inside, black outside."
     large = picture.repeat(scale, 0).repeat(scale, 1)
-    (top, left), (low, right) = ([getattr(s, end) * side // count for s, side, count in zip(cells, large.shape, grid)]
+    (top, left), (bottom, right) = ([getattr(s, end) * side // count for s, side, count in zip(cells, large.shape, grid)]
                                  for end in ("start", "stop"))
     for inset, colour in ((0, 0), (1, 0), (2, 255), (3, 255)):  # two wide, as a browser may draw the picture smaller
-        t, l, b, r = top + inset, left + inset, low - 1 - inset, right - 1 - inset
+        t, l, b, r = top + inset, left + inset, bottom - 1 - inset, right - 1 - inset
         large[[t, b], l : r + 1] = colour
         large[t : b + 1, [l, r]] = colour
     return large
@@ -435,34 +435,23 @@ class Page:
         return shown | {"text/plain": words} if isinstance(shown, dict) else shown
 
 # %% ../nbs/12_explore.ipynb #cell-050
-class Explorer(Page):
-    "Choose a run, its age, an image and a region; move the sliders; see who teaches whom."
+class Choices(Page):
+    "What can be chosen, and what is."
 
     def __init__(self, runs=None, root=None):
         ages = [Snapshots(run, root) for run in runs or example_runs()]
         methods = [a.config.distill.method for a in ages]
         self.ages = {method if methods.count(method) == 1 else str(a.run): a for method, a in zip(methods, ages)}
         self.scenes = {name: a.scenes() for name, a in self.ages.items()}
-        self.tables = {name: ages_table(a, self.scenes[name]) for name, a in self.ages.items()}
         self.photos: dict[str, np.ndarray] = {}  # what was uploaded, by its name
         self._seen: dict[tuple, Seen] = {}
-        self._shown: dict[str, tuple] = {}  # sentence and pixels of each picture on the page
         self._quiet = False
         super().__init__()
         self.run.options, self.run.value = list(self.ages), next(iter(self.ages))
-        self._watch()
-        self._fit()
+        self.fit()
 
-    def _watch(self) -> None:
-        "Which method answers which widget."
-        for widget, answer in ((self.run, self._fit), (self.image, self._fit), (self.region_size, self._fit), (self.upload, self._uploaded),
-                               (self.click, self._clicked)):
-            widget.observe(lambda change, answer=answer: self._quiet or answer(), "value")
-        for widget in (self.step, self.temperature, self.margin, self.row, self.column):
-            widget.observe(lambda change: self._quiet or self.draw(), "value")
-
-    def _fit(self) -> None:
-        "Bring the choices up to what is chosen: ages and images of the run, rows and columns of the region size; then draw."
+    def fit(self) -> None:
+        "Bring the choices up to what is chosen: ages and images of the run, rows and columns of the region size."
         self._quiet = True
         ages, before, image = self.ages[self.run.value], self.step.value, self.image.value
         self.step.options = [(f"{step}", step) for step in ages.steps]
@@ -474,7 +463,6 @@ class Explorer(Page):
         for slider, count in zip((self.row, self.column), region_grid(self.seen(), self.view())):
             slider.max = count - 1
         self._quiet = False
-        self.draw()
 
     def view(self) -> View:
         "What the sliders say."
@@ -493,6 +481,30 @@ class Explorer(Page):
                 image, truth = self.scenes[self.run.value][self.image.value]
                 self._seen[key] = look(cnn, vit, normalize(image)[None], truth)
         return self._seen[key]
+
+# %% ../nbs/12_explore.ipynb #cell-053
+class Explorer(Choices):
+    "Choose a run, its age, an image and a region; move the sliders; see who teaches whom."
+
+    def __init__(self, runs=None, root=None):
+        super().__init__(runs, root)
+        self.tables = {name: ages_table(a, self.scenes[name]) for name, a in self.ages.items()}
+        self._shown: dict[str, tuple] = {}  # sentence and pixels of each picture on the page
+        self._watch()
+        self.draw()
+
+    def _watch(self) -> None:
+        "Which method answers which widget."
+        for widget, answer in ((self.run, self._fit), (self.image, self._fit), (self.region_size, self._fit), (self.upload, self._uploaded),
+                               (self.click, self._clicked)):
+            widget.observe(lambda change, answer=answer: self._quiet or answer(), "value")
+        for widget in (self.step, self.temperature, self.margin, self.row, self.column):
+            widget.observe(lambda change: self._quiet or self.draw(), "value")
+
+    def _fit(self) -> None:
+        "Something was chosen that changes what else can be."
+        self.fit()
+        self.draw()
 
     def draw(self) -> None:
         "Compute every picture, sentence and number anew and show them."
@@ -549,7 +561,7 @@ class Explorer(Page):
         self._fit()
         self.image.value = name
 
-# %% ../nbs/12_explore.ipynb #cell-060
+# %% ../nbs/12_explore.ipynb #cell-063
 def app_notebook(runs=(), root=None) -> str:
     "A notebook whose one cell makes an explorer; runs by their absolute paths, as it lies elsewhere."
     chosen = [str(Path(run).resolve()) for run in runs] or None

@@ -7,10 +7,12 @@ __all__ = ['VIDEO_ENDINGS', 'predict_image', 'mask_files', 'image_row', 'find_pi
            'predict_video']
 
 # %% ../nbs/13b_predict.ipynb #cell-004
+import errno
 import glob
 import io
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ import torch
 from tqdm.auto import tqdm
 
 from .benchmarks import file_numbers
-from .cnn import Student
+from .cnn import Student, likeliest
 from .core import UserError, colorize, one_of, overlay, plain, write_atomic
 from .data import IMAGE_ENDINGS, Source, read_image
 from .deploy import as_read
@@ -32,7 +34,7 @@ def predict_image(cnn: Student, vit: Student, image, short_side: int | None) -> 
     seen = as_read(image, short_side)[None].to(next(cnn.parameters()).device)
     both = probabilities(cnn, vit, seen, image.shape[-2:])
     surest = both["average"].max(1).values[0].cpu().numpy()
-    return {way: both[way].max(1).indices[0].byte().cpu().numpy() for way in WAYS}, surest
+    return {way: likeliest(both[way])[0].byte().cpu().numpy() for way in WAYS}, surest
 
 # %% ../nbs/13b_predict.ipynb #cell-010
 def mask_files(image, guess, source: Source, masks: str, way: str, stem: str) -> list[tuple]:
@@ -60,9 +62,10 @@ def find_pictures(names) -> list[str]:
     found: list[str] = []
     for name in map(str, names):
         if os.path.isdir(name):
-            inside = [path for path in sorted(glob.glob(f"{glob.escape(name)}/*")) if Path(path).suffix.lower() in IMAGE_ENDINGS]
+            endings = IMAGE_ENDINGS | VIDEO_ENDINGS
+            inside = [path for path in sorted(glob.glob(f"{glob.escape(name)}/*")) if Path(path).suffix.lower() in endings]
             if not inside:
-                raise UserError(f"{name} holds no images; needed: {', '.join(sorted(IMAGE_ENDINGS))}")
+                raise UserError(f"{name} holds no images or videos; needed: {', '.join(sorted(endings))}")
             found += inside
         elif not os.path.lexists(name) and any(sign in name for sign in "*?["):
             inside = [path for path in sorted(glob.glob(name, recursive=True)) if os.path.isfile(path)]
@@ -79,7 +82,10 @@ def find_pictures(names) -> list[str]:
 def stems_of(paths) -> list[str]:
     "What the masks of each file are called: its name without the ending, with a number where two have the same."
     stems = [Path(path).stem for path in paths]
-    stems = [stem if stems.count(stem) == 1 else f"{number:03}_{stem}" for number, stem in enumerate(stems)]
+    twice, plain_stems = Counter(stems), stems
+    stems = [stem if twice[stem] == 1 else f"{number:03}_{stem}" for number, stem in enumerate(stems)]
+    if len(set(stems)) < len(stems):  # a file has the name that another one got
+        stems = [f"{number:03}_{stem}" for number, stem in enumerate(plain_stems)]
     for path, stem in zip(paths, stems):
         if (length := len(os.fsencode(stem))) > 230:  # file systems take names of 255 bytes
             raise UserError(f"{path} has a name of {length} bytes, too long to add what its masks are called; needed: 230")
@@ -156,6 +162,8 @@ def predict_video(cnn: Student, vit: Student, source: Source, path, out, short_s
             new.mux(stream.encode())
         os.replace(part, out)
     except av.error.FFmpegError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):  # it speaks of the new file
+            raise OSError(error.errno, error.strerror, str(out)) from None
         raise UserError(f"{path} cannot be read as a video ({error.strerror}); copy it again") from None
     finally:
         part.unlink(missing_ok=True)

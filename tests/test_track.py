@@ -69,6 +69,7 @@ def test_wandb_stays_on_this_machine(tmp_path, monkeypatch):
     monkeypatch.delenv("WANDB_MODE", raising=False)
     run = train(tiny_config(steps=2), tmp_path / "run", progress=False, trackers=["wandb"])
     folder, = (run / "wandb").glob("offline-run-*")
+    assert folder.name.endswith((run / "wandb" / "id").read_text().strip())
     kept, = folder.glob("run-*.wandb")
     until = time.monotonic() + 60  # wandb's own process writes the file, when it finds the time
     while b"pixel_to_vit" not in kept.read_bytes() and time.monotonic() < until:
