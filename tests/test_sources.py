@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import unicodedata
 from pathlib import Path
 
 import datasets
@@ -672,3 +673,17 @@ def test_settings_of_own_data_do_not_change_the_names_of_old_runs():
     assert config_sha(config_from_dict(Config, old)) == config_sha(Config(data=DataConfig(data="camvid", scale=(0.75, 1.5))))
     assert config_sha(Config()) == "2cbb318dcce3" and config_sha(Config(data=DataConfig(void=(3,)))) != config_sha(Config())
     assert config_sha(Config(optim=OptimConfig(steps=7))) != config_sha(Config())
+
+
+def test_a_colour_that_is_one_number_short_does_not_become_a_name(tmp_path):
+    file = tmp_path / "classes.txt"
+    file.write_text("sky 0 0 255\nroad 128 64\n")
+    with pytest.raises(UserError, match="'road 128 64'; needed: `name r g b`"):
+        own_data.read_classes(file)
+    file.write_text("lane 1\nlane 2\n")  # names without any colours may end in numbers
+    assert [name for name, _ in own_data.read_classes(file)] == ["lane 1", "lane 2"]
+
+
+def test_a_name_with_an_accent_stays_on_its_side_however_it_is_spelled():
+    names = [f"café {number}" for number in range(40)]
+    assert [own_data.in_val(unicodedata.normalize("NFD", name), 0.5) for name in names] == [own_data.in_val(name, 0.5) for name in names]
