@@ -579,7 +579,7 @@ def parse(arguments: list[str]):
                 raise UserError(f"{one_line(errors.getvalue())}; see collab-seg --help") from None
             raise
 
-
+# %% ../nbs/14_cli.ipynb #cell-032
 def main(arguments: list[str] | None = None) -> int:
     "Run a command; returns the exit code: 0 done, 1 not the same, 2 a user's mistake, 130 or 143 stopped by a signal."
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")

@@ -371,7 +371,7 @@ def kept_rows(path: Path, start: int) -> list[dict]:
                         f"away, and the log begins at step {start}")
     return rows
 
-
+# %% ../nbs/08_train.ipynb #cell-038
 class CSVLog:
     "Rows appended to a CSV file; `flush` writes them, `start` drops rows of steps that will be done again."
 
@@ -403,7 +403,7 @@ class CSVLog:
             with open(self.path, "a", newline="") as file:
                 file.write(text.getvalue())
 
-# %% ../nbs/08_train.ipynb #cell-040
+# %% ../nbs/08_train.ipynb #cell-041
 def _flat_state(pair, optimizer, ema=None) -> dict:
     tensors = {f"pair.{key}": value for key, value in pair.state_dict().items()}
     if ema is not None:
@@ -428,7 +428,7 @@ def save_state(run: Path, pair, optimizer, step: int, seconds: float, ema=None, 
 def _part(tensors: dict, name: str) -> dict:
     return {key.removeprefix(name): value for key, value in tensors.items() if key.startswith(name)}
 
-
+# %% ../nbs/08_train.ipynb #cell-043
 def load_state(run: Path, pair, optimizer, ema=None, scaler=None) -> tuple[int, float, int]:
     "Read the last checkpoint into pair and optimiser; returns finished steps, their seconds, and how many were just skipped."
     if not os.path.lexists(run / "state.json"):
@@ -472,7 +472,7 @@ def _load_moments(optimizer, tensors: dict) -> None:
         raise ValueError("it lacks a moment of the optimiser")
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
 
-# %% ../nbs/08_train.ipynb #cell-043
+# %% ../nbs/08_train.ipynb #cell-046
 class Stopped(Exception):
     "The run was asked to stop; it did, with a checkpoint. `signal` says by which signal."
 
@@ -501,7 +501,7 @@ def stop_requests():
         for number, handler in before.items():
             signal.signal(number, handler)
 
-# %% ../nbs/08_train.ipynb #cell-046
+# %% ../nbs/08_train.ipynb #cell-049
 def snapshot_steps(steps: int, count: int) -> list[int]:
     "After which of the steps `count` snapshots are taken: the square law puts most of them early; the last is the end."
     return sorted({max(1, round(steps * (number / count) ** 2)) for number in range(1, count + 1)})
@@ -517,7 +517,7 @@ def snapshot_plan(run: Path, steps: int, count: int) -> list[int]:
         raise UserError(f"{path} has {plan!r}; needed: a list of steps, as the run wrote it")
     return plan
 
-# %% ../nbs/08_train.ipynb #cell-048
+# %% ../nbs/08_train.ipynb #cell-051
 LOGS = ("metrics.csv", "speed.csv")
 
 
@@ -569,7 +569,7 @@ def leave_nothing(run: Path) -> None:
             with suppress(OSError):  # something else lies in it, or it never was
                 folder.rmdir()
 
-
+# %% ../nbs/08_train.ipynb #cell-053
 def make_batches(config: Config, source: Source, start: int):
     "The training batches from step `start` on; the same for every method of a seed."
     data, optim = config.data, config.optim
@@ -580,7 +580,7 @@ def make_batches(config: Config, source: Source, start: int):
     return DataLoader(Augmented(scenes, data, optim.seed), optim.batch_size, sampler=sampler,
                       num_workers=data.workers, pin_memory=torch.cuda.is_available())
 
-# %% ../nbs/08_train.ipynb #cell-049
+# %% ../nbs/08_train.ipynb #cell-054
 LOST = {  # what a RuntimeError says when something that training needs has died
     "DataLoader worker": "a data worker was killed (too little memory?)",
     "onnection closed by peer": "another process of this run stopped",
@@ -639,14 +639,14 @@ def train(
     accelerator.wait_for_everyone()
     return run
 
-
+# %% ../nbs/08_train.ipynb #cell-055
 def save_students(run: Path, cnn: Student, vit: Student) -> None:
     "Write both students; nothing that only training needs is in them."
     for name, student in (("cnn", cnn), ("vit", vit)):
         tensors = {key: value.detach().cpu().contiguous() for key, value in student.state_dict().items()}
         write_atomic(run / f"{name}.safetensors", save(tensors))
 
-# %% ../nbs/08_train.ipynb #cell-050
+# %% ../nbs/08_train.ipynb #cell-056
 class Loop:
     "A run at work: what is trained, where it is written, and how far it has come."
 
@@ -767,7 +767,7 @@ def batch_names(batches: DataLoader, number: int) -> list[str]:
     indices = [index for _, index in itertools.islice(batches.sampler, number * size, (number + 1) * size)]
     return [Path(rows[index]["image"]["path"] or f"image {index}").name for index in indices]
 
-# %% ../nbs/08_train.ipynb #cell-057
+# %% ../nbs/08_train.ipynb #cell-063
 WAYS = ("cnn", "vit", "average")  # the two students, and the mean of their probabilities
 
 
@@ -801,7 +801,7 @@ def probabilities(cnn: Student, vit: Student, images, size, window=None, stride=
     each = {"cnn": windowed(cnn, images, size, window, stride), "vit": windowed(vit, images, size, window, stride)}
     return each | {"average": (each["cnn"] + each["vit"]) / 2}
 
-# %% ../nbs/08_train.ipynb #cell-059
+# %% ../nbs/08_train.ipynb #cell-065
 def window_starts(length: int, window: int, stride: int) -> list[int]:
     "Where the windows along a side begin; the last one ends where the side ends."
     last = max(0, length - window)
@@ -828,7 +828,7 @@ def windowed(student: Student, images, size, window=None, stride=None):
         seen[here] += 1
     return upsample(total / seen, size).softmax(1)
 
-# %% ../nbs/08_train.ipynb #cell-061
+# %% ../nbs/08_train.ipynb #cell-067
 def score_table(scores: dict[str, Score], source: Source, students=()) -> pd.DataFrame:
     "IoU of each class, mIoU and pixel accuracy in per cent, and parameters in millions; one column per student."
     columns = {way: [*(100 * s.iou).tolist(), 100 * s.miou, 100 * s.accuracy] for way, s in scores.items()}
@@ -872,7 +872,7 @@ def score_run(
     scenes = Scenes(source, split, root, None if own_size else config.data.size, cache=False, keep_label_size=True)
     return evaluate(cnn, vit, scenes, progress, window, stride), source, (cnn, vit), scenes
 
-# %% ../nbs/08_train.ipynb #cell-064
+# %% ../nbs/08_train.ipynb #cell-070
 def _percent(share: float):
     "A share as per cent; None, an empty cell, for what is NaN because it is nowhere."
     return None if math.isnan(share) else round(100 * share, 2)
@@ -914,7 +914,7 @@ def append_rows(path, rows: list[dict]) -> None:
     writer.writerows(rows)
     write_atomic(path, before + text.getvalue()[len(header) if before else 0:])
 
-# %% ../nbs/08_train.ipynb #cell-067
+# %% ../nbs/08_train.ipynb #cell-073
 @torch.no_grad()
 def picture_row(cnn: Student, vit: Student, scenes: Scenes, index: int, region_size: int = 4) -> list:
     "Image, truth, both predictions, and who teaches whom by region and by pixel, at the size that was read."
