@@ -44,7 +44,7 @@ MISTAKES = {
     "no root": (["train", "--preset", "pocket"], "--root"),
     "fp16 on a CPU": (["train", *TINY, "--precision", "fp16"], "needs a GPU"),
     "not a data folder": (["data", "check", "camvid", "--root", "."], "none of the folders"),
-    "root is not there": (["train", "--preset", "pocket", "--root", "nowhere"], "nowhere/val"),
+    "root is not there": (["train", "--preset", "pocket", "--root", "nowhere"], "there is no folder nowhere"),
     "zero steps": (["train", *TINY, "--steps", "0"], "steps is 0"),
     "weights are not there": (["train", *TINY, "--cnn-weights", "w.pth"], "w.pth"),
     "no run": (["eval", "nowhere"], "no config.json"),
