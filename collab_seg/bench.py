@@ -16,7 +16,6 @@ import dataclasses
 import importlib.metadata
 import itertools
 import os
-import statistics
 import subprocess  # nosec B404 # starts this Python with fixed arguments, to time how long it takes
 import sys
 import tempfile
@@ -34,7 +33,6 @@ from torch import nn
 
 from .bsd_pixel import PixelBSD
 from .bsd_region import RegionBSD
-from .cnn import upsample
 from .core import IGNORE_INDEX, PRESETS, Config, StudentOutput, UserError, one_of, write_atomic
 from .data import MEAN, STD, Scenes, open_source
 from .deploy import Deployed, export_program, runner, to_onnx, to_smp, to_transformers

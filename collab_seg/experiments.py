@@ -43,7 +43,7 @@ from .core import (PRESETS, Config, StudentConfig, UserError, check_config, conf
                              config_sha, one_of, write_atomic)
 from .cost import ASSUMED, gpu_hours, too_large_here
 from .data import open_source
-from .train import (METHODS, Stopped, environment, known_method, make_batches, method_losses, result_rows,
+from .train import (METHODS, Stopped, known_method, make_batches, method_losses, result_rows,
                               score_run, stop_requests, sweep, train)
 from .vit import build_students, run_config
 
