@@ -53,7 +53,7 @@ class Student(nn.Module):
         "The likeliest class of each pixel, (B, H, W), at the images' size, or at `size`."
         return likeliest(upsample(self(images).logits, size or images.shape[-2:]))
 
-
+# %% ../nbs/03_cnn.ipynb #cell-009
 def likeliest(scores):
     "The class of the highest score at each pixel: (B, K, H, W) -> (B, H, W)."
     return scores.max(1).indices  # on a CPU, argmax(1) takes six times as long
@@ -65,7 +65,7 @@ def upsample(x, size):
         return x
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
-# %% ../nbs/03_cnn.ipynb #cell-015
+# %% ../nbs/03_cnn.ipynb #cell-016
 class TimmEncoder(nn.Module):
     "The map at a quarter of the image's size and the deepest map of any timm CNN."
 
@@ -91,7 +91,7 @@ class TimmEncoder(nn.Module):
         maps = self.body(images)
         return [maps[self.low_index], maps[-1]]
 
-# %% ../nbs/03_cnn.ipynb #cell-018
+# %% ../nbs/03_cnn.ipynb #cell-019
 def conv_unit(inputs, outputs, kernel=1, dilation=1):
     "Convolution, batch norm and ReLU; a 3x3 one is separable."
     layers = []
@@ -101,7 +101,7 @@ def conv_unit(inputs, outputs, kernel=1, dilation=1):
     return nn.Sequential(*layers, nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs),
                          nn.ReLU(inplace=True))
 
-# %% ../nbs/03_cnn.ipynb #cell-019
+# %% ../nbs/03_cnn.ipynb #cell-020
 class ASPP(nn.Module):
     "Atrous spatial pyramid pooling (Chen et al. 2018): views of several reaches, side by side."
 
@@ -118,7 +118,7 @@ class ASPP(nn.Module):
         whole = self.whole(x).expand(-1, -1, *x.shape[-2:])
         return self.mix(torch.cat([*(view(x) for view in self.views), whole], dim=1))
 
-# %% ../nbs/03_cnn.ipynb #cell-025
+# %% ../nbs/03_cnn.ipynb #cell-026
 class DeepLabDecoder(nn.Module):
     "ASPP on the deepest map, joined with the low map at a quarter of the image's size."
 
@@ -156,14 +156,14 @@ def cnn_student(
     form = DECODERS[one_of("cnn_decoder", decoder, DECODERS)]
     return Student(encoder, DeepLabDecoder(encoder.channels, width, rates, **form), encoder.channels[0], width, num_classes)
 
-# %% ../nbs/03_cnn.ipynb #cell-028
+# %% ../nbs/03_cnn.ipynb #cell-029
 def influence(student: Student, image, part: str, row: int, column: int):  # image (3, H, W) -> (H, W)
     "How strongly `low`, `high` or `logits` at one place depends on each pixel of the image: log10 of the gradient."
     image = image[None].clone().requires_grad_()
     getattr(student.eval()(image), part)[0, :, row, column].square().sum().backward()
     return image.grad[0].abs().sum(0).clamp(min=1e-20).log10()
 
-# %% ../nbs/03_cnn.ipynb #cell-031
+# %% ../nbs/03_cnn.ipynb #cell-032
 def read_weights(path) -> dict[str, torch.Tensor]:
     "Tensors by name from a .safetensors or .pth file; nothing in the file is executed."
     if not os.path.isfile(path):

@@ -64,7 +64,7 @@ class ImageConfig:
     "Which images and labels. The last seven are for own data (folder, hf); what they do is in notebook 01c."
     data: str = "toyscapes"  # data set by name; `collab-seg data list` shows them
     root: str | None = None  # folder of the data set; ToyScapes is computed and needs none
-    split: str = "train"  # the part to learn from; camvid also has "fit", the rest of which is "held_out"
+    split: str = "train"  # what to learn from; "train/5": each fifth image of it; camvid: also "fit" and "held_out"
     classes: str | None = None  # own data: names with commas between, or a text file; default: ROOT/classes.txt
     palette: str | None = None  # own data whose labels are colours: a text file with lines `name r g b`
     void: tuple[int, ...] = ()  # own data: numbers in the label files that mean void, besides 255
@@ -92,7 +92,7 @@ class DataConfig(ImageConfig):
 # %% ../nbs/00_core.ipynb #cell-017
 @dataclass(frozen=True)
 class StudentConfig:
-    "The two networks that learn together."
+    "The two networks that learn together; notebooks 03 and 04 explain the words."
     cnn: str = "mobilenetv2_050"  # any timm CNN that gives feature maps, e.g. resnet18
     vit: str = "mit_pico"  # mit_pico, mit_b0 to mit_b5, or a timm PVTv2, e.g. pvt_v2_b0
     output_stride: int = 16  # the CNN's deepest map is this much smaller than the image: 8 or 16
@@ -100,7 +100,7 @@ class StudentConfig:
     decoder_width: int = 64  # channels of the CNN's decoder
     cnn_decoder: Literal["own", "smp"] = "own"  # smp: that of segmentation_models.pytorch's DeepLabV3Plus, to convert to it
     head_width: int = 64  # channels of the ViT's all-MLP head
-    drop_path: float = 0.0  # ViT: share of samples for which a block is skipped in training
+    drop_path: float = 0.0  # ViT: share of samples for which the last block is skipped in training; earlier ones less
     cnn_weights: str | None = None  # the CNN's first weights: a local .safetensors or .pth, imagenet, or random (as None)
     vit_weights: str | None = None  # the same for the ViT
 
@@ -138,6 +138,7 @@ class OptimConfig:
     schedule: Literal["onecycle", "poly"] = "onecycle"  # both warm up first, then fall to 0
     warmup: float = 0.1  # share of the steps in which the learning rate rises
     clip_norm: float = 1.0  # longest gradient of each student; longer ones are scaled down
+    class_balance: float = 0.0  # the task counts a class by its share of the pixels to minus this power; 0.5 is usual
     sync_batchnorm: bool = False  # several GPUs: batch norms see the whole batch, not the part of their GPU
     ema: float = 0.0  # keep a running mean of the weights with this decay, e.g. 0.99; 0 is off
     precision: Literal["no", "bf16", "fp16"] = "no"  # mixed precision; losses stay in float32
@@ -243,7 +244,8 @@ _LIMITS = {  # setting: the lowest and the highest value; NaN lies outside of ev
     "decoder_width": (8, 4096), "head_width": (8, 4096), "hfd_weight": (0, 1e6), "region_weight": (0, 1e6),
     "pixel_weight": (0, 1e6), "peer_weight": (0, 1e6), "ramp": (0, 1), "region_size": (1, 8192), "temperature": (0, 1e4),
     "margin": (0, 1e6), "steps": (1, 10**9), "batch_size": (1, 2**16), "accumulate": (1, 2**16), "lr": (0, 1e30),
-    "cnn_lr": (0, 1e30), "weight_decay": (0, 1e6), "cnn_weight_decay": (0, 1e6), "clip_norm": (0, float("inf")), "seed": (-(2**63), 2**63 - 1),
+    "cnn_lr": (0, 1e30), "weight_decay": (0, 1e6), "cnn_weight_decay": (0, 1e6), "clip_norm": (0, float("inf")), "class_balance": (0, 2),
+    "seed": (-(2**63), 2**63 - 1),
 }
 
 
@@ -309,7 +311,7 @@ def benchmark(data: DataConfig, pair: str = "mobilenetv2+mit_b0") -> Config:
 
 PRESETS |= {
     "camvid": benchmark(DataConfig(data="camvid", size=(360, 480), crop=(360, 360), workers=4)),
-    # A cache would hold 6 GB and 19 GB in each worker: files are read again each time.
+    # A cache would hold about 8 GB and 25 GB in each worker: files are read again each time.
     "voc": benchmark(DataConfig(data="voc", split="train_aug", size=None, crop=(512, 512), cache=False, workers=8)),
     "cityscapes": benchmark(DataConfig(data="cityscapes", size=(1024, 2048), crop=(512, 1024), cache=False, workers=8)),
 }

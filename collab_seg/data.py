@@ -7,8 +7,8 @@ __all__ = ['SOURCES', 'OWN', 'TOYSCAPES', 'IMAGE_ENDINGS', 'HELD_OUT', 'CAMVID',
            'open_source', 'get_source', 'as_dataset', 'load_toyscapes', 'Problem', 'MissingSplit', 'list_images',
            'match', 'load_pairs', 'folder_of', 'find_camvid', 'load_camvid', 'label_table', 'read_label', 'read_pair',
            'undecoded', 'read_image', 'check_split', 'file_list_sha', 'check_report', 'problem_lines', 'resize_image',
-           'resize_label', 'Scenes', 'legend', 'save_overview', 'normalize', 'denormalize', 'RandomScale',
-           'train_transform', 'Augmented', 'PositionSampler']
+           'resize_label', 'thinned', 'Scenes', 'legend', 'save_overview', 'normalize', 'denormalize', 'RandomScale',
+           'grey', 'ColorJitter', 'train_transform', 'Augmented', 'PositionSampler']
 
 # %% ../nbs/01_data.ipynb #cell-005
 import hashlib
@@ -280,7 +280,8 @@ def read_label(source: Source, cell) -> np.ndarray:
     if wrong.size:
         ids = source.label_ids or range(count)
         known = f"{ids[0]} to {ids[-1]}" if ids[-1] - ids[0] == count - 1 else f"one of {', '.join(map(str, ids))}"
-        raise UserError(f"{name} holds label {wrong[0]} ({wrong.size} such pixel{'s' * (wrong.size > 1)}); needed: "
+        same = int((wrong == wrong[0]).sum())
+        raise UserError(f"{name} holds label {wrong[0]} ({same} such pixel{'s' * (same > 1)}); needed: "
                         f"{known}, or {source.void_ids} for void")
     return label.astype(np.uint8)
 
@@ -402,7 +403,9 @@ def problem_lines(problems: list[Problem], most: int) -> list[str]:
 # %% ../nbs/01_data.ipynb #cell-044
 def resize_image(image, size):  # (3, H, W) uint8 -> (3, h, w) uint8
     "Resize an image with anti-aliasing."
-    return v2.functional.resize(image, list(size), antialias=True)
+    # torchvision is twice as fast, and gives the same, where the three bytes of a pixel lie side by side in memory
+    by_pixels = image[None].contiguous(memory_format=torch.channels_last)[0]
+    return v2.functional.resize(by_pixels, list(size), antialias=True)
 
 
 def resize_label(label, size):  # (..., H, W) whole numbers -> (..., h, w)
@@ -411,22 +414,32 @@ def resize_label(label, size):  # (..., H, W) whole numbers -> (..., h, w)
     small = F.interpolate(flat.to(torch.uint8), size=tuple(size), mode="nearest-exact")
     return small.reshape(*label.shape[:-2], *size).to(label.dtype)
 
-# %% ../nbs/01_data.ipynb #cell-046
+# %% ../nbs/01_data.ipynb #cell-047
+def thinned(source: Source, split: str) -> tuple[str, int]:
+    "The split and the step that `train/5` names; a split without a step has step 1."
+    name, slash, step = split.partition("/")
+    one_of(f"split of {source.name}", name, (*source.splits, *source.subsets))
+    if slash and not (step.isdecimal() and int(step)):
+        raise UserError(f"split is {split}; needed: {name}/N, each N-th image of {name}, with N a number from 1")
+    return name, int(step or 1)
+
+# %% ../nbs/01_data.ipynb #cell-049
 class Scenes(torch.utils.data.Dataset):
     "A split of a source as tensors: image (3, H, W) uint8 at the read size, label (H, W) uint8."
 
     def __init__(
         self,
         source: Source,
-        split: str,
+        split: str,  # "train", or "train/5" for each fifth image of it
         root=None,  # folder of the data set, if it has one
         size=None,  # (H, W) to which images and labels are resized; None keeps their own
         cache=True,  # keep what was read in memory
         keep_label_size=False,  # evaluation: labels stay at their own size
     ):
-        one_of(f"split of {source.name}", split, (*source.splits, *source.subsets))
+        name, step = thinned(source, split)
         self.source, self.split, self.size, self.keep_label_size = source, split, size, keep_label_size
-        self.rows = undecoded(source.load(root, split))
+        rows = undecoded(source.load(root, name))
+        self.rows = rows if step == 1 else rows.select(range(0, len(rows), step))
         self._kept = {} if cache else None
 
     def __len__(self):
@@ -441,13 +454,13 @@ class Scenes(torch.utils.data.Dataset):
 
     def _read(self, index):
         image, label = read_pair(self.source, self.rows[index])
-        image, label = torch.from_numpy(image).permute(2, 0, 1).contiguous(), torch.from_numpy(label)
+        image, label = torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(label)  # still by pixels in memory
         if self.size is not None:
             image = resize_image(image, self.size)
             label = label if self.keep_label_size else resize_label(label, self.size)
         return image, label
 
-# %% ../nbs/01_data.ipynb #cell-049
+# %% ../nbs/01_data.ipynb #cell-052
 def legend(figure, source: Source) -> None:
     "Name the colours of a source below the pictures of a figure."
     from matplotlib.patches import Patch
@@ -467,13 +480,13 @@ def save_overview(path, source: Source, split: str = "train", root=None, count: 
     legend(figure, source)
     return save_figure(path, figure)
 
-# %% ../nbs/01_data.ipynb #cell-052
+# %% ../nbs/01_data.ipynb #cell-055
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet: timm's encoders expect them
 
 
 def normalize(image):  # (..., 3, H, W) uint8 -> float32, about zero mean and unit variance
     "Turn bytes into what the students take."
-    return v2.functional.normalize(v2.functional.to_dtype(image, torch.float32, scale=True), MEAN, STD)
+    return v2.functional.normalize(v2.functional.to_dtype(image.contiguous(), torch.float32, scale=True), MEAN, STD)
 
 
 def denormalize(image):  # (3, H, W) float -> (H, W, 3) uint8 array
@@ -481,7 +494,7 @@ def denormalize(image):  # (3, H, W) float -> (H, W, 3) uint8 array
     pixels = image.detach().cpu() * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
     return (pixels.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
 
-
+# %% ../nbs/01_data.ipynb #cell-056
 class RandomScale(v2.Transform):
     "Resize by a random factor, images with anti-aliasing and masks by nearest neighbour."
 
@@ -494,11 +507,35 @@ class RandomScale(v2.Transform):
         return {"size": [max(1, round(side * factor)) for side in v2.query_size(flat_inputs)]}
 
     def transform(self, inpt, params):
-        if isinstance(inpt, tv_tensors.Mask):  # v2's own samples corners, half a pixel beside the image
-            return tv_tensors.wrap(resize_label(inpt.as_subclass(torch.Tensor), params["size"]), like=inpt)
-        return v2.functional.resize(inpt, size=params["size"], antialias=True)
+        # v2's own resizing of masks samples corners, half a pixel beside the image
+        resize = resize_label if isinstance(inpt, tv_tensors.Mask) else resize_image
+        return tv_tensors.wrap(resize(inpt.as_subclass(torch.Tensor), params["size"]), like=inpt)
+
+# %% ../nbs/01_data.ipynb #cell-058
+def grey(image):  # (3, H, W) float, 0 to 255 -> (H, W), whole numbers
+    "The brightness of each pixel, weighted as torchvision does."
+    red, green, blue = image
+    return red.mul(0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114).floor_()
 
 
+class ColorJitter(v2.ColorJitter):
+    "torchvision's ColorJitter for images of bytes, without hue: equal to the byte, and faster on a CPU."
+
+    def __init__(self, strength: float):  # factors lie in 1 - strength .. 1 + strength
+        super().__init__(strength, strength, strength)
+
+    def transform(self, inpt, params):
+        if not isinstance(inpt, tv_tensors.Image):
+            return inpt
+        image = inpt.as_subclass(torch.Tensor).to(torch.float32, memory_format=torch.contiguous_format)
+        others = {"brightness": lambda: 0, "contrast": lambda: grey(image).mean(), "saturation": lambda: grey(image)}
+        names = list(others)
+        for name in (names[step] for step in params["fn_idx"].tolist() if step < len(names)):  # a random order
+            factor, other = params[f"{name}_factor"], others[name]()
+            image.mul_(factor).add_(other, alpha=1 - factor).clamp_(0, 255).floor_()
+        return tv_tensors.wrap(image.to(torch.uint8), like=inpt)
+
+# %% ../nbs/01_data.ipynb #cell-060
 def train_transform(config: DataConfig):
     "Random scale, crop, flip and colour for an (image, label) pair of tv_tensors."
     void = {tv_tensors.Image: 0, tv_tensors.Mask: IGNORE_INDEX}
@@ -508,10 +545,10 @@ def train_transform(config: DataConfig):
         v2.RandomHorizontalFlip(),
     ]
     if config.jitter:
-        steps.append(v2.ColorJitter(config.jitter, config.jitter, config.jitter))
+        steps.append(ColorJitter(config.jitter))
     return v2.Compose(steps)
 
-# %% ../nbs/01_data.ipynb #cell-053
+# %% ../nbs/01_data.ipynb #cell-061
 class Augmented(torch.utils.data.Dataset):
     "Training samples; which random crop a sample gets depends on (seed, position) and on nothing else."
 
@@ -526,7 +563,7 @@ class Augmented(torch.utils.data.Dataset):
             image, label = self.transform(tv_tensors.Image(image), tv_tensors.Mask(label))
         return normalize(image.as_subclass(torch.Tensor)), label.as_subclass(torch.Tensor).long()
 
-# %% ../nbs/01_data.ipynb #cell-055
+# %% ../nbs/01_data.ipynb #cell-063
 @lru_cache(maxsize=4)
 def _epoch_order(length, seed, epoch):
     generator = torch.Generator().manual_seed(derive_seed(seed, "order", epoch))

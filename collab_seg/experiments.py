@@ -42,7 +42,7 @@ from tqdm.auto import tqdm
 from .core import (PRESETS, Config, StudentConfig, UserError, check_config, config_from_dict, config_from_json,
                              config_sha, one_of, write_atomic)
 from .cost import ASSUMED, gpu_hours, too_large_here
-from .data import open_source
+from .data import open_source, thinned
 from .train import (METHODS, Stopped, known_method, make_batches, method_losses, result_rows,
                               score_run, stop_requests, sweep, train)
 from .vit import build_students, run_config
@@ -213,10 +213,10 @@ def check_study(study: Study, weights: bool = True) -> None:
         data, source = run.config.data, open_source(run.config.data)
         classes[source.classes] = source.name
         for split in (data.split, study.score):
-            one_of(f"split of {source.name}", split, (*source.splits, *source.subsets))
-            if source.needs_root and (source.name, data.root, split) not in opened:
-                source.load(data.root, split)
-                opened.add((source.name, data.root, split))
+            name, _ = thinned(source, split)
+            if source.needs_root and (source.name, data.root, name) not in opened:
+                source.load(data.root, name)
+                opened.add((source.name, data.root, name))
         wanted = (run.config.students if weights else without_imagenet(run.config.students), len(source.classes))
         if wanted not in students:
             students[wanted] = build_students(*wanted, seed=0)

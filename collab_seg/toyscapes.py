@@ -7,10 +7,10 @@ __all__ = ['CLASSES', 'SKY', 'ROAD', 'PAVEMENT', 'BUILDING', 'TREE', 'CAR', 'PER
            'ZENITHS', 'HAZES', 'STONES', 'FACADES', 'ROOFS', 'PANES', 'GREENS', 'PAINTS', 'BROWNS', 'METALS', 'TYRE',
            'GLASS', 'RED', 'WHITE', 'MIRROR', 'WORD', 'GOLDEN', 'TILE', 'CONTRAST', 'VIEW', 'FOCAL', 'FAR', 'Block',
            'mix', 'Dice', 'value_noise', 'courses', 'equalise', 'textures', 'weave', 'beside', 'Patch', 'pixel_centres',
-           'span', 'Scene', 'draw_ground', 'draw_skyline', 'draw_person', 'draw_walker', 'draw_plate', 'draw_sign',
-           'draw_lamp', 'draw_hedge', 'draw_tree', 'draw_car', 'draw_body', 'draw_bonnet', 'draw_facade', 'draw_poster',
-           'draw_house', 'draw_row', 'place_things', 'compose', 'noise_bank', 'draw_sky', 'develop', 'void_outlines',
-           'render']
+           'span', 'Plan', 'Faces', 'Scene', 'draw_ground', 'draw_skyline', 'draw_person', 'draw_walker', 'draw_plate',
+           'draw_sign', 'draw_lamp', 'draw_hedge', 'draw_tree', 'draw_car', 'draw_body', 'draw_bonnet', 'draw_facade',
+           'draw_poster', 'draw_house', 'draw_row', 'place_things', 'compose', 'noise_bank', 'draw_sky', 'develop',
+           'void_outlines', 'render']
 
 # %% ../nbs/00b_toyscapes.ipynb #cell-005
 from bisect import bisect_left
@@ -188,8 +188,8 @@ def span(centres, low, high, least=0):
     return slice(start, start + least if stop - start < least and start else stop)
 
 # %% ../nbs/00b_toyscapes.ipynb #cell-031
-class Scene:
-    "A street seen by a camera: what all its parts share, and the picture painted so far."
+class Plan:
+    "A street seen by a camera: what all its parts share."
 
     def __init__(self, dice, size):
         self.dice, self.eye = dice, dice(185, 250)  # cm above the ground
@@ -199,7 +199,7 @@ class Scene:
         self.rows, self.columns = down.tolist(), across.tolist()
         self.down, self.across = down[:, None], across[None]
         self.edge = {-1: vanishing, 1: VIEW[1] - vanishing}  # view units to the sides
-        self.surfaces = [(*MIRROR, 256, SKY)]       # colour, gain and label of each
+        self.surfaces = [(*MIRROR, 256, SKY)]       # colour, gain (light on its face, in 256ths) and label of each
         # A pixel of the canvas: bits 0-9, 512 + tone (greys added); 10-17, z in steps of 64 cm; from 18, its surface.
         self.canvas = np.full(size, 512, np.int32)
         self.gain = dict(front=dice(170, 256), left=dice(140, 280), right=dice(140, 280), top=256)
@@ -213,6 +213,10 @@ class Scene:
     def entry(self, side, off):
         "Where something so many cm beside our way comes into the picture, in cm ahead."
         return (off << FOCAL) // self.edge[side]
+
+# %% ../nbs/00b_toyscapes.ipynb #cell-032
+class Faces(Plan):
+    "The faces of a block as patches of the picture."
 
     def faces(self, block):
         "The faces of a block that we can see, in the order to paint them in."
@@ -255,6 +259,10 @@ class Scene:
         inside = (u >= 0) & (u < x1 - x0)
         return Patch((rows, columns), u, z - z0, z, inside, "top", x1 - x0, z1 - z0)
 
+# %% ../nbs/00b_toyscapes.ipynb #cell-033
+class Scene(Faces):
+    "A street seen by a camera, and the picture painted so far."
+
     def paint(self, patch, colour, label, where=True, tone=0):
         "Cover a patch, or the part of it `where` is true, with a surface; tone adds greys."
         if patch.u.size and patch.v.size:
@@ -269,7 +277,7 @@ class Scene:
         ground = self.canvas[patch.window]
         np.subtract(ground, 36, out=ground, where=patch.inside)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-034
+# %% ../nbs/00b_toyscapes.ipynb #cell-036
 def draw_ground(scene):
     "Road and pavements: often one flat grey, and only the kerbs tell which is which."
     dice, patch = scene.dice, scene.top(Block(-FAR, FAR, 0, 0, 200, FAR))
@@ -297,7 +305,7 @@ def draw_skyline(scene):
     tower = scene.front(Block(x, x + dice(400, 1500), 0, dice(600, 3000), FAR))
     scene.paint(tower, dice.colour(FACADES), BUILDING)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-037
+# %% ../nbs/00b_toyscapes.ipynb #cell-039
 def draw_person(scene, patch, label):
     "Somebody walking, in the street or on a poster: two legs, a coat, a head and hair."
     dice, (u, v) = scene.dice, patch.frame(76, 170)
@@ -316,7 +324,7 @@ def draw_walker(scene, x, z):
     scene.shade(x - 30, x + 90, z - 20, z + 20)
     draw_person(scene, scene.front(Block(x - 48, x + 48, 0, scene.dice(165, 205), z)), PERSON)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-039
+# %% ../nbs/00b_toyscapes.ipynb #cell-041
 def draw_plate(scene, patch, label):
     "A square, pointed or round plate with a rim."
     dice, (u, v) = scene.dice, patch.frame(200, 200)
@@ -340,7 +348,7 @@ def draw_lamp(scene, x, z):
     for block in (Block(x - half, x + half, 0, tall, z), Block(left, right, tall - 18, tall, z)):
         scene.paint(scene.front(block), scene.metal, POLE)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-041
+# %% ../nbs/00b_toyscapes.ipynb #cell-043
 def draw_hedge(scene, side, z0, z1, tall):
     "A clipped hedge between the pavement and a plot."
     reach, green = scene.wall[side] - 60, scene.dice.colour(GREENS)
@@ -361,7 +369,7 @@ def draw_tree(scene, x, z):
         inside |= v * v + (u * u - wide * wide * dice(60, 99) // 100) < leaves * -2 * wide
     scene.paint(crown, dice.colour(GREENS), TREE, inside, leaves)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-044
+# %% ../nbs/00b_toyscapes.ipynb #cell-046
 def draw_car(scene, x, z, lights, across):
     "Two blocks, along our way or across it: a body on wheels, and a cabin with windows."
     dice, paint = scene.dice, scene.dice.colour(PAINTS)
@@ -400,7 +408,7 @@ def draw_bonnet(scene):
     up, curve = scene.down[-1] - scene.down, scene.dice(150, 330) - (aside * aside >> 15)
     scene.paint(whole._replace(z=0), scene.dice.colour(PAINTS), VOID, up < curve)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-047
+# %% ../nbs/00b_toyscapes.ipynb #cell-049
 def draw_facade(scene, patch, tall, dice):
     "One face of a house; its dice repeat themselves, so that all faces get one style."
     wall, bay, storey, style = dice.colour(FACADES), dice(200, 380), dice(270, 340), dice(1, 8)
@@ -424,7 +432,7 @@ def draw_poster(scene, x, z):
     scene.paint(bill, MIRROR, BUILDING)
     subject(scene, bill, BUILDING)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-049
+# %% ../nbs/00b_toyscapes.ipynb #cell-051
 def draw_house(scene, side, z0, z1):
     "A house with a chimney, perhaps a poster on its gable and a hedge before its door."
     dice = scene.dice
@@ -456,7 +464,7 @@ def draw_row(scene, side):
         else:
             draw_house(scene, side, z0, z1)
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-052
+# %% ../nbs/00b_toyscapes.ipynb #cell-054
 def place_things(scene):
     "What stands, walks and drives in the street: cm ahead, what to draw, and its arguments."
     dice = scene.dice
@@ -490,7 +498,7 @@ def compose(dice, size):
         draw_bonnet(scene)
     return scene
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-055
+# %% ../nbs/00b_toyscapes.ipynb #cell-057
 @lru_cache(maxsize=None)
 def noise_bank():
     "Half a million numbers from -255 to 255, those near 0 the likeliest, made once."
@@ -505,7 +513,7 @@ def draw_sky(scene, zenith, haze):
     clouds = np.maximum(greys * 2 + scene.dice(-40, 20), 0).astype(np.int16)
     return (zenith + ((haze - zenith) * fall >> 6)) + clouds
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-057
+# %% ../nbs/00b_toyscapes.ipynb #cell-059
 def develop(scene):
     "The picture, (H, W, 3) bytes, in its light, haze and noise, and the labels, (H, W) bytes."
     dice = scene.dice
@@ -538,7 +546,7 @@ def void_outlines(label):
         part |= change
     label[tree & edge] = VOID
 
-# %% ../nbs/00b_toyscapes.ipynb #cell-060
+# %% ../nbs/00b_toyscapes.ipynb #cell-062
 def render(
     index,            # which street of the town
     seed=0,           # which town

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LOSSES', 'METHODS', 'WEIGHTS', 'PATIENCE', 'PACKAGES', 'LOGS', 'LOST', 'WAYS', 'PICTURE_TITLES', 'term_weight',
-           'known_method', 'method_losses', 'task_loss', 'flow', 'low_cka', 'Pair', 'ramp', 'total_loss',
-           'learning_rate', 'make_accelerator', 'synchronized', 'make_ema', 'Both', 'make_optimizer',
+           'known_method', 'method_losses', 'task_loss', 'class_weights', 'flow', 'low_cka', 'Pair', 'ramp',
+           'total_loss', 'learning_rate', 'make_accelerator', 'synchronized', 'make_ema', 'Both', 'make_optimizer',
            'outputs_in_parts', 'backward_in_parts', 'train_step', 'environment', 'peak_mb', 'kept_rows', 'CSVLog',
            'save_state', 'load_state', 'Stopped', 'stop_requests', 'snapshot_steps', 'snapshot_plan', 'open_run',
            'sweep', 'start_run', 'leave_nothing', 'make_batches', 'train', 'save_students', 'Loop', 'batch_names',
@@ -44,11 +44,11 @@ from tqdm.auto import tqdm
 from .bsd_pixel import PixelBSD, pixel_directions
 from .bsd_region import RegionBSD, region_directions, teacher_picture
 from .cnn import Student, likeliest, upsample
-from .core import (IGNORE_INDEX, Config, DistillConfig, ImageConfig, OptimConfig, StudentOutput, UserError,
-                             check_config, colorize, config_sha, config_to_json, derive_seed, one_of, read_json,
+from .core import (IGNORE_INDEX, Config, DataConfig, DistillConfig, ImageConfig, OptimConfig, StudentOutput,
+                             UserError, check_config, colorize, config_sha, config_to_json, derive_seed, one_of, read_json,
                              read_text, save_figure, seed_everything, show_grid, write_atomic)
 from .data import (Augmented, PositionSampler, Scenes, Source, denormalize, normalize, open_source, read_image,
-                             resize_label)
+                             read_label, resize_label)
 from .hfd import HFD, check_map, map_cka, masked_mean, of_all, processes
 from .metrics import Confusion, Score
 from .own_data import LABEL_FIELDS, labels_from, labels_of
@@ -99,14 +99,29 @@ def method_losses(config: Config, cnn: Student, vit: Student) -> nn.ModuleDict:
     return losses
 
 # %% ../nbs/08_train.ipynb #cell-017
-def task_loss(logits, target):  # (B, K, h, w), (B, H, W) -> scalar
-    "Cross-entropy at the labels' resolution, mean over the pixels that are not void; 0 if all are."
+def task_loss(logits, target, weights=None):  # (B, K, h, w), (B, H, W), (K,) -> scalar
+    "Cross-entropy at the labels' resolution, (weighted) mean over the pixels that are not void; 0 if all are."
     check_map("logits", logits, target)
-    errors = F.cross_entropy(upsample(logits.float(), target.shape[-2:]), target, ignore_index=IGNORE_INDEX,
+    errors = F.cross_entropy(upsample(logits.float(), target.shape[-2:]), target, weights, ignore_index=IGNORE_INDEX,
                              reduction="none")
-    return masked_mean(errors, target != IGNORE_INDEX)
+    if weights is None:
+        return masked_mean(errors, target != IGNORE_INDEX)
+    counted = F.pad(weights, (0, 256 - len(weights)))[target]  # void counts 0
+    return processes() * errors.sum() / of_all(counted.sum()).clamp(min=1e-6)
 
 
+def class_weights(source: Source, data: DataConfig, power: float, progress: bool = False):  # -> (K,), None for 0
+    "The weight of each class in the task: its share of the labelled pixels of the training split to minus this power."
+    if power == 0:
+        return None
+    counts, rows = torch.zeros(256, dtype=torch.long), Scenes(source, data.split, data.root).rows
+    for row in tqdm(rows, desc="count classes", disable=not progress, leave=False, dynamic_ncols=True):
+        counts += torch.from_numpy(read_label(source, row["label"])).flatten().bincount(minlength=256)
+    share = counts[:len(source.classes)] / counts[:len(source.classes)].sum().clamp(min=1)
+    weights = torch.where(share > 0, share**-power, 0.0)
+    return weights / (weights * share).sum().clamp(min=1e-6)  # the mean over the pixels is 1
+
+# %% ../nbs/08_train.ipynb #cell-020
 def flow(maps) -> dict:
     "The share of the labelled units that flows each way, and of those that move nothing."
     still = maps["valid"] & ~maps["to_cnn"] & ~maps["to_vit"]
@@ -125,17 +140,18 @@ def low_cka(cnn, vit):  # two low-layer maps
 class Pair(nn.Module):
     "Two students and what they teach each other: one pass gives every term of the loss."
 
-    def __init__(self, cnn: Student, vit: Student, losses: nn.ModuleDict | None = None):
+    def __init__(self, cnn: Student, vit: Student, losses: nn.ModuleDict | None = None, weights=None):
         super().__init__()
         self.cnn, self.vit, self.losses = cnn, vit, nn.ModuleDict() if losses is None else losses
+        self.register_buffer("weights", weights, persistent=False)  # of the classes in the task, (K,)
 
     def forward(self, images, target):  # -> terms of the loss, shares that flow each way
         return self.terms(self.cnn(images), self.vit(images), target)
 
     def terms(self, cnn, vit, target):
         "The same from the outputs of both students."
-        terms = {"ce_cnn": task_loss(cnn.logits, target), "ce_vit": task_loss(vit.logits, target)}
-        shares = {}
+        ways = (("ce_cnn", cnn), ("ce_vit", vit))
+        terms, shares = {name: task_loss(student.logits, target, self.weights) for name, student in ways}, {}
         shares["cka_low"] = low_cka(cnn.low, vit.low)
         for name, loss in self.losses.items():
             result = loss(cnn, vit, target)
@@ -144,7 +160,7 @@ class Pair(nn.Module):
                 shares |= {f"{name}_share_{way}": share for way, share in flow(result.maps).items()}
         return terms, shares
 
-# %% ../nbs/08_train.ipynb #cell-020
+# %% ../nbs/08_train.ipynb #cell-023
 def ramp(step: int, steps: int, share: float, start: float = 0.0) -> float:
     "0 up to the share `start` of the steps, then growing linearly to 1 over the next `share` of them."
     since = step / steps - start
@@ -170,7 +186,7 @@ def learning_rate(step: int, config: OptimConfig) -> float:
     left = 1 - (step - rise) / max(1.0, config.steps - rise)
     return config.lr * (0.5 - 0.5 * math.cos(math.pi * left) if config.schedule == "onecycle" else left**0.9)
 
-# %% ../nbs/08_train.ipynb #cell-023
+# %% ../nbs/08_train.ipynb #cell-026
 def make_accelerator(optim: OptimConfig, trackers=(), run="."):
     "The device, precision and trackers of a run; a notebook may train twice with different ones."
     from accelerate import Accelerator, DataLoaderConfiguration
@@ -211,7 +227,7 @@ def make_ema(pair: Pair, decay: float):
     average = get_ema_multi_avg_fn(decay)
     return AveragedModel(nn.ModuleList([pair.cnn, pair.vit]), multi_avg_fn=average, use_buffers=True)
 
-# %% ../nbs/08_train.ipynb #cell-025
+# %% ../nbs/08_train.ipynb #cell-028
 class Both(torch.optim.Optimizer):
     "Several optimisers as one: the same groups, one table of moments, one step."
 
@@ -234,7 +250,7 @@ class Both(torch.optim.Optimizer):
         for part in self.parts:
             part.step()
 
-# %% ../nbs/08_train.ipynb #cell-026
+# %% ../nbs/08_train.ipynb #cell-029
 def make_optimizer(pair: Pair, config: OptimConfig):
     "SGD or AdamW for the CNN, AdamW for the ViT and all projections; norms, biases and other vectors are not decayed."
     cnn_lr, cnn_decay = (config.lr if config.cnn_lr is None else config.cnn_lr,
@@ -250,7 +266,7 @@ def make_optimizer(pair: Pair, config: OptimConfig):
     adamw = torch.optim.AdamW(made["adamw"], fused=True)  # one kernel a step in place of ten small ones a tensor
     return Both([torch.optim.SGD(made["sgd"], momentum=0.9, fused=True), adamw]) if made["sgd"] else adamw
 
-# %% ../nbs/08_train.ipynb #cell-029
+# %% ../nbs/08_train.ipynb #cell-032
 def _parts(pair, accelerator, images, optim, step):
     "The outputs of both students, part by part; the same each time."
     for number, part in enumerate(images.chunk(optim.accumulate)):
@@ -272,7 +288,7 @@ def backward_in_parts(pair, accelerator, images, optim, step, leaves) -> None:
     for outputs, *of_part in zip(_parts(pair, accelerator, images, optim, step), *(g.chunk(optim.accumulate) for g in grads)):
         torch.autograd.backward([x for student in outputs for x in student], of_part)
 
-# %% ../nbs/08_train.ipynb #cell-030
+# %% ../nbs/08_train.ipynb #cell-033
 PATIENCE = 10  # so many steps in a row may be skipped
 
 
@@ -316,7 +332,7 @@ def train_step(pair, optimizer, accelerator, images, target, config: Config, ste
     optimizer.step()  # under fp16 the scaler looks for infinities itself, and lowers its scale
     return row
 
-# %% ../nbs/08_train.ipynb #cell-034
+# %% ../nbs/08_train.ipynb #cell-037
 PACKAGES = ("torch", "torchvision", "timm", "accelerate", "datasets", "numpy")
 
 
@@ -344,7 +360,7 @@ def environment(device="cpu") -> dict:
             "threads": torch.get_num_threads(), "processes": processes(), "device": str(device),
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None}
 
-# %% ../nbs/08_train.ipynb #cell-037
+# %% ../nbs/08_train.ipynb #cell-040
 def peak_mb() -> int:
     "The most memory that this process has used so far, in MB: of the GPU where there is one, else of the machine."
     if torch.cuda.is_available():
@@ -371,7 +387,7 @@ def kept_rows(path: Path, start: int) -> list[dict]:
                         f"away, and the log begins at step {start}")
     return rows
 
-# %% ../nbs/08_train.ipynb #cell-038
+# %% ../nbs/08_train.ipynb #cell-041
 class CSVLog:
     "Rows appended to a CSV file; `flush` writes them, `start` drops rows of steps that will be done again."
 
@@ -403,7 +419,7 @@ class CSVLog:
             with open(self.path, "a", newline="") as file:
                 file.write(text.getvalue())
 
-# %% ../nbs/08_train.ipynb #cell-041
+# %% ../nbs/08_train.ipynb #cell-044
 def _flat_state(pair, optimizer, ema=None) -> dict:
     tensors = {f"pair.{key}": value for key, value in pair.state_dict().items()}
     if ema is not None:
@@ -428,7 +444,7 @@ def save_state(run: Path, pair, optimizer, step: int, seconds: float, ema=None, 
 def _part(tensors: dict, name: str) -> dict:
     return {key.removeprefix(name): value for key, value in tensors.items() if key.startswith(name)}
 
-# %% ../nbs/08_train.ipynb #cell-043
+# %% ../nbs/08_train.ipynb #cell-046
 def load_state(run: Path, pair, optimizer, ema=None, scaler=None) -> tuple[int, float, int]:
     "Read the last checkpoint into pair and optimiser; returns finished steps, their seconds, and how many were just skipped."
     if not os.path.lexists(run / "state.json"):
@@ -472,7 +488,7 @@ def _load_moments(optimizer, tensors: dict) -> None:
         raise ValueError("it lacks a moment of the optimiser")
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
 
-# %% ../nbs/08_train.ipynb #cell-046
+# %% ../nbs/08_train.ipynb #cell-049
 class Stopped(Exception):
     "The run was asked to stop; it did, with a checkpoint. `signal` says by which signal."
 
@@ -501,7 +517,7 @@ def stop_requests():
         for number, handler in before.items():
             signal.signal(number, handler)
 
-# %% ../nbs/08_train.ipynb #cell-049
+# %% ../nbs/08_train.ipynb #cell-052
 def snapshot_steps(steps: int, count: int) -> list[int]:
     "After which of the steps `count` snapshots are taken: the square law puts most of them early; the last is the end."
     return sorted({max(1, round(steps * (number / count) ** 2)) for number in range(1, count + 1)})
@@ -517,7 +533,7 @@ def snapshot_plan(run: Path, steps: int, count: int) -> list[int]:
         raise UserError(f"{path} has {plan!r}; needed: a list of steps, as the run wrote it")
     return plan
 
-# %% ../nbs/08_train.ipynb #cell-051
+# %% ../nbs/08_train.ipynb #cell-054
 LOGS = ("metrics.csv", "speed.csv")
 
 
@@ -569,7 +585,7 @@ def leave_nothing(run: Path) -> None:
             with suppress(OSError):  # something else lies in it, or it never was
                 folder.rmdir()
 
-# %% ../nbs/08_train.ipynb #cell-053
+# %% ../nbs/08_train.ipynb #cell-056
 def make_batches(config: Config, source: Source, start: int):
     "The training batches from step `start` on; the same for every method of a seed."
     data, optim = config.data, config.optim
@@ -580,7 +596,7 @@ def make_batches(config: Config, source: Source, start: int):
     return DataLoader(Augmented(scenes, data, optim.seed), optim.batch_size, sampler=sampler,
                       num_workers=data.workers, pin_memory=torch.cuda.is_available())
 
-# %% ../nbs/08_train.ipynb #cell-054
+# %% ../nbs/08_train.ipynb #cell-057
 LOST = {  # what a RuntimeError says when something that training needs has died
     "DataLoader worker": "a data worker was killed (too little memory?)",
     "onnection closed by peer": "another process of this run stopped",
@@ -607,7 +623,8 @@ def train(
     source = open_source(config.data)
     accelerator = make_accelerator(optim, known_trackers(trackers), run)
     seed_everything(optim.seed)
-    pair = Pair(*build_students(config.students, len(source.classes), optim.seed))
+    weights = class_weights(source, config.data, optim.class_balance, progress and accelerator.is_main_process)
+    pair = Pair(*build_students(config.students, len(source.classes), optim.seed), weights=weights)
     pair.losses.update(method_losses(config, pair.cnn, pair.vit))
     pair = synchronized(pair.to(memory_format=torch.channels_last), accelerator, optim)
     optimizer = make_optimizer(pair, optim)
@@ -639,14 +656,14 @@ def train(
     accelerator.wait_for_everyone()
     return run
 
-# %% ../nbs/08_train.ipynb #cell-055
+# %% ../nbs/08_train.ipynb #cell-058
 def save_students(run: Path, cnn: Student, vit: Student) -> None:
     "Write both students; nothing that only training needs is in them."
     for name, student in (("cnn", cnn), ("vit", vit)):
         tensors = {key: value.detach().cpu().contiguous() for key, value in student.state_dict().items()}
         write_atomic(run / f"{name}.safetensors", save(tensors))
 
-# %% ../nbs/08_train.ipynb #cell-056
+# %% ../nbs/08_train.ipynb #cell-059
 class Loop:
     "A run at work: what is trained, where it is written, and how far it has come."
 
@@ -767,7 +784,7 @@ def batch_names(batches: DataLoader, number: int) -> list[str]:
     indices = [index for _, index in itertools.islice(batches.sampler, number * size, (number + 1) * size)]
     return [Path(rows[index]["image"]["path"] or f"image {index}").name for index in indices]
 
-# %% ../nbs/08_train.ipynb #cell-063
+# %% ../nbs/08_train.ipynb #cell-066
 WAYS = ("cnn", "vit", "average")  # the two students, and the mean of their probabilities
 
 
@@ -801,7 +818,7 @@ def probabilities(cnn: Student, vit: Student, images, size, window=None, stride=
     each = {"cnn": windowed(cnn, images, size, window, stride), "vit": windowed(vit, images, size, window, stride)}
     return each | {"average": (each["cnn"] + each["vit"]) / 2}
 
-# %% ../nbs/08_train.ipynb #cell-065
+# %% ../nbs/08_train.ipynb #cell-068
 def window_starts(length: int, window: int, stride: int) -> list[int]:
     "Where the windows along a side begin; the last one ends where the side ends."
     last = max(0, length - window)
@@ -828,7 +845,7 @@ def windowed(student: Student, images, size, window=None, stride=None):
         seen[here] += 1
     return upsample(total / seen, size).softmax(1)
 
-# %% ../nbs/08_train.ipynb #cell-067
+# %% ../nbs/08_train.ipynb #cell-070
 def score_table(scores: dict[str, Score], source: Source, students=()) -> pd.DataFrame:
     "IoU of each class, mIoU and pixel accuracy in per cent, and parameters in millions; one column per student."
     columns = {way: [*(100 * s.iou).tolist(), 100 * s.miou, 100 * s.accuracy] for way, s in scores.items()}
@@ -872,7 +889,7 @@ def score_run(
     scenes = Scenes(source, split, root, None if own_size else config.data.size, cache=False, keep_label_size=True)
     return evaluate(cnn, vit, scenes, progress, window, stride), source, (cnn, vit), scenes
 
-# %% ../nbs/08_train.ipynb #cell-070
+# %% ../nbs/08_train.ipynb #cell-073
 def _percent(share: float):
     "A share as per cent; None, an empty cell, for what is NaN because it is nowhere."
     return None if math.isnan(share) else round(100 * share, 2)
@@ -914,7 +931,7 @@ def append_rows(path, rows: list[dict]) -> None:
     writer.writerows(rows)
     write_atomic(path, before + text.getvalue()[len(header) if before else 0:])
 
-# %% ../nbs/08_train.ipynb #cell-073
+# %% ../nbs/08_train.ipynb #cell-076
 @torch.no_grad()
 def picture_row(cnn: Student, vit: Student, scenes: Scenes, index: int, region_size: int = 4) -> list:
     "Image, truth, both predictions, and who teaches whom by region and by pixel, at the size that was read."

@@ -139,7 +139,7 @@ class Stage(nn.Module):
             tokens = block(tokens, grid)
         return to_map(self.norm(tokens), grid)
 
-
+# %% ../nbs/04_vit.ipynb #cell-020
 class MiT(nn.Module):
     "Mix Transformer (Xie et al. 2021): images to maps at strides 4, 8, 16 and 32."
 
@@ -172,7 +172,7 @@ def _init_vit(module):
         nn.init.normal_(module.weight, 0, math.sqrt(2 / fan_out))
         nn.init.zeros_(module.bias)
 
-# %% ../nbs/04_vit.ipynb #cell-024
+# %% ../nbs/04_vit.ipynb #cell-025
 class AllMLPDecoder(nn.Module):
     "SegFormer's decoder: a linear layer a stage, upsampled, joined, mixed; the two linear layers as one."
 
@@ -203,7 +203,7 @@ class PyramidEncoder(nn.Module):
     def forward(self, images):
         return self.body(images)
 
-# %% ../nbs/04_vit.ipynb #cell-025
+# %% ../nbs/04_vit.ipynb #cell-026
 def vit_student(
     name: str,  # mit_pico, mit_b0 to mit_b5, or a timm PVTv2
     num_classes: int,  # K
@@ -219,7 +219,7 @@ def vit_student(
         one_of("vit", name, [*MIT_SHAPES, *known])
     return Student(encoder, AllMLPDecoder(encoder.channels, width), encoder.channels[0], width, num_classes)
 
-# %% ../nbs/04_vit.ipynb #cell-031
+# %% ../nbs/04_vit.ipynb #cell-032
 def build_students(config: StudentConfig, num_classes: int, seed: int) -> tuple[Student, Student]:
     "The CNN and the ViT student, with fresh weights or those that the config names."
     with torch.random.fork_rng(devices=[]):
@@ -248,7 +248,7 @@ def load_first_weights(cnn: Student, vit: Student, config: StudentConfig) -> Non
                    else read_weights(config.vit_weights))
         load_exactly(vit.encoder.body, weights, config.vit_weights, unused=("head.",))
 
-# %% ../nbs/04_vit.ipynb #cell-032
+# %% ../nbs/04_vit.ipynb #cell-033
 def run_config(run) -> Config:
     "The settings of a run; UserError if the folder is none."
     path = Path(run) / "config.json"
@@ -269,7 +269,7 @@ def load_students(run, classes: int, step: int | None = None) -> tuple[Student, 
                      str(folder / f"{name}.safetensors"))
     return *(student.eval().to(memory_format=torch.channels_last) for student in students), config
 
-# %% ../nbs/04_vit.ipynb #cell-038
+# %% ../nbs/04_vit.ipynb #cell-039
 _RENAMES = [  # (their name, ours), tried in order
     (r"^(?:module\.)?(?:backbone\.|segformer\.)?", ""),
     # Hugging Face, older form, to its newer form
@@ -301,7 +301,7 @@ _RENAMES = [  # (their name, ours), tried in order
     (r"<(\d)>", lambda match: str(int(match[1]) - 1)), (r"^stages", "encoder.stages"),
 ]
 
-# %% ../nbs/04_vit.ipynb #cell-039
+# %% ../nbs/04_vit.ipynb #cell-040
 def segformer_name(key: str) -> str:
     "A name of the SegFormer release or of Hugging Face, spelled our way; keys and values keep names of their own."
     for theirs, ours in _RENAMES:

@@ -420,7 +420,7 @@ OUT_OF_RANGE = {
                 "margin": [-1, NAN, INF], "method": ["", "colab"], "hfd_distance": ["cos"], "balance": ["classes"]},
     "optim": {"steps": [0, -5, 10**30], "batch_size": [0, -1, 10**9], "accumulate": [0, -1], "lr": [0, -1, NAN, INF],
               "weight_decay": [-1, NAN, INF], "warmup": [-0.1, 1, NAN], "clip_norm": [0, -1, NAN],
-                  "ema": [-0.1, 1, NAN],
+                  "ema": [-0.1, 1, NAN], "class_balance": [-0.1, 3, NAN, INF],
               "seed": [10**30, -(10**30)], "precision": ["fp32", "fp16"], "device": ["cuda:0"], "schedule": ["cosine"]},
 }
 for part, table in OUT_OF_RANGE.items():

@@ -10,9 +10,9 @@ import torch
 from conftest import tiny_config
 
 import collab_seg.peers  # noqa: F401  (its methods are tested here as well)
-from collab_seg.core import PRESETS, UserError, config_from_json, config_to_json
-from collab_seg.data import get_source
-from collab_seg.train import METHODS, Pair, evaluate, make_batches, method_losses, train
+from collab_seg.core import PRESETS, DataConfig, UserError, config_from_json, config_to_json
+from collab_seg.data import Scenes, get_source
+from collab_seg.train import METHODS, Pair, class_weights, evaluate, make_batches, method_losses, task_loss, train
 from collab_seg.vit import build_students, load_students
 
 DETERMINISTIC = ("metrics.csv", "cnn.safetensors", "vit.safetensors", "config.json")
@@ -138,10 +138,11 @@ def test_toyscapes_is_drawn_fast_enough():
     assert best < 0.015, f"{1 / best:.0f} scenes a second"
 
 
-def test_a_running_mean_of_the_weights_survives_a_stop(tmp_path):
-    """The mean is kept in the checkpoint: a run in two pieces ends with the same students."""
+@pytest.mark.parametrize("change", [{"ema": 0.5}, {"class_balance": 0.5}], ids=["running mean", "class weights"])
+def test_what_a_run_keeps_beside_its_weights_survives_a_stop(change, tmp_path):
+    """The mean is kept in the checkpoint, the classes are counted again: a run in two pieces ends with the same students."""
     config = tiny_config(steps=4)
-    config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, ema=0.5))
+    config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, **change))
     whole = train(config, tmp_path / "whole", progress=False)
 
     class Cut(Exception):
@@ -166,3 +167,23 @@ def test_a_running_mean_of_the_weights_survives_a_stop(tmp_path):
         assert (whole / name).read_bytes() == (pieces / name).read_bytes(), name
     plain = train(tiny_config(steps=4), tmp_path / "plain", progress=False)
     assert (plain / "cnn.safetensors").read_bytes() != (whole / "cnn.safetensors").read_bytes()
+
+
+def test_rare_classes_weigh_more_and_a_class_that_is_nowhere_nothing():
+    toy = get_source("toyscapes")
+    toy = dataclasses.replace(toy, classes=(*toy.classes, "nobody"), palette=(*toy.palette, (1, 2, 3)))
+    weights = {power: class_weights(toy, DataConfig(split="train/40"), power) for power in (0.5, 1.0)}
+    labels = torch.stack([label for _, label in Scenes(toy, "train/40")])
+    counts = labels.flatten().bincount(minlength=256)[:len(toy.classes)].double()
+    for power, weight in weights.items():
+        assert weight[-1] == 0 and weight.isfinite().all()
+        total = weight * counts  # with 1, each class counts the same in all
+        shown = (total[:-1] / counts[:-1] ** (1 - power))
+        assert torch.allclose(shown, shown[:1].expand_as(shown), rtol=1e-4)
+        assert torch.isclose(total.sum(), counts.sum(), rtol=1e-4)  # the mean over pixels stays 1
+    pair = Pair(*build_students(tiny_config().students, len(toy.classes), 0), weights=weights[0.5])
+    assert not any("weights" == name for name in pair.state_dict())  # counted again, not kept
+    logits = torch.randn(1, len(toy.classes), 4, 4, requires_grad=True)
+    loss = task_loss(logits, torch.full((1, 8, 8), len(toy.classes) - 1), weights[0.5])
+    loss.backward()
+    assert loss == 0 and (logits.grad == 0).all()  # only pixels that count nothing
