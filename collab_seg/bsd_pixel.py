@@ -58,6 +58,8 @@ class PixelBSD(DistillationLoss):
         super().__init__()
         if not temperature > 0:
             raise UserError(f"temperature is {temperature}; needed: more than 0")
+        if not margin >= 0:  # below 0 a pixel could teach both ways at once
+            raise UserError(f"margin is {margin}; needed: 0 or more")
         self.temperature, self.margin, self.peer_correct = temperature, margin, peer_correct
         self.balance = one_of("balance", balance, ("pixel", "class"))
 

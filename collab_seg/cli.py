@@ -112,7 +112,7 @@ class Train:
     out: str | None = None  # the run's folder; default: runs/DATA-METHOD-sSEED
     resume: str | None = None  # go on with this run, which was stopped or killed; settings come from the run
     save_every: int = 200  # steps between checkpoints
-    time_limit: float = 0.0  # stop by itself after so many minutes, with a checkpoint; 0 is never
+    time_limit: float = 0.0  # stop by itself after so many minutes, with a checkpoint and exit code 143; 0 is never
     tracker: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], UseAppendAction] = ()  # also log to it, in the run's folder; may be given twice
     snapshots: int = 0  # keep both students as they are after so many of the steps; `collab-seg explore` shows them
     num_processes: int = 1  # share each batch among so many processes of this machine
@@ -581,7 +581,7 @@ def parse(arguments: list[str]):
 
 # %% ../nbs/14_cli.ipynb #cell-032
 def main(arguments: list[str] | None = None) -> int:
-    "Run a command; returns the exit code: 0 done, 1 not the same, 2 a user's mistake, 130 or 143 stopped by a signal."
+    "Run a command; returns the exit code: 0 done, 1 not the same, or a process died, 2 a user's mistake, 130 or 143 stopped by a signal."
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     try:
         arguments = sys.argv[1:] if arguments is None else arguments

@@ -234,7 +234,7 @@ def made_up_study(seeds: int = 3, means=MADE_UP) -> tuple[pd.DataFrame, pd.DataF
 
 
 def _made_up_step(method, seed, step, noise):
-    "A step's line of the curves: losses fall, HFD raises CKA, ever fewer regions and pixels teach the ViT."
+    "A step's line of the curves: losses fall, HFD raises CKA, in ever fewer regions and pixels the ViT is taught."
     done = step / 100
     row = {"method": method, "seed": seed, "step": step, "ce_cnn": 2 - 1.5 * done + noise,
            "ce_vit": 2 - 1.2 * done - noise, "cka_low": 0.3 + noise + 0.3 * done * (method in ("hfd", "collab"))}

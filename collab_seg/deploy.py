@@ -143,8 +143,10 @@ def pretrained_student(run, kind: str) -> PretrainedStudent:  # kind: cnn or vit
 # %% ../nbs/13_deploy.ipynb #cell-019
 def to_transformers(student: Student, classes=None):  # classes: their names
     "A MiT student as transformers' SegformerForSemanticSegmentation, with the same weights and the same logits."
-    from transformers import SegformerConfig, SegformerForSemanticSegmentation
-
+    try:
+        from transformers import SegformerConfig, SegformerForSemanticSegmentation
+    except ImportError:
+        raise UserError("a SegFormer of transformers needs one more package: pip install transformers") from None
     if not isinstance(student.encoder, MiT):
         raise UserError(f"this student's encoder is {type(student.encoder).__name__}; needed: a MiT, such as mit_b0 "
                         "(a CNN or PVTv2 student has no counterpart in SegFormer; export it to ONNX)")
@@ -169,8 +171,10 @@ def _ours(weights: dict, name: str):
 # %% ../nbs/13_deploy.ipynb #cell-026
 def to_smp(student: Student, upsampling: int = 4):  # 4: logits at the image's size, 1: at a quarter, as ours
     "A CNN student with the decoder `smp` as segmentation_models.pytorch's DeepLabV3Plus, with the same logits."
-    import segmentation_models_pytorch as smp
-
+    try:
+        import segmentation_models_pytorch as smp
+    except ImportError:
+        raise UserError("its DeepLabV3Plus needs one more package: pip install segmentation_models_pytorch") from None
     ours = student.decoder
     if not (isinstance(ours, DeepLabDecoder) and ours.corners and len(ours.refine) == 1 and len(ours.aspp.views) == 4):
         raise UserError("this student is no DeepLabV3Plus of segmentation_models.pytorch, which enlarges with aligned corners, "
@@ -328,7 +332,7 @@ def export_run(run, out=None, format: str = "onnx", student: str = "average") ->
 def save_run(run, out, format: str = "hub", student: str = "cnn") -> Path:
     "Write a run's student as a folder that `from_pretrained` reads: of this kit (hub) or of transformers."
     if one_of("format", format, ("hub", "transformers")) == "transformers" and student == "cnn":
-        raise UserError("student is cnn; needed: vit, as transformers has no DeepLabV3+; or --format onnx")
+        raise UserError("student is cnn; needed: vit, as transformers has no counterpart of our CNN; or --format onnx")
     if not out or (Path(out).exists() and any(Path(out).iterdir())):
         raise UserError(f"out is {out}; needed: a folder that is not there yet, by --out DIR")
     kept = pretrained_student(run, one_of("student", student, KINDS))

@@ -660,7 +660,7 @@ def run_study(file, out=None, root=None, jobs: int = 1, shard=None, dry_run: boo
     if jobs == 1:
         work(study, runs, out, attempt, progress)
     else:
-        work_in_processes(study, {"file": str(file), "root": root, "shard": shard, "out": str(out), "attempt": attempt},
+        work_in_processes(study, {"file": str(file), "root": root and str(root), "shard": shard, "out": str(out), "attempt": attempt},
                           jobs, progress)
     finish(study, runs, out, attempt)
 
@@ -789,7 +789,7 @@ def reproduce(run, out=None, root=None, progress: bool = False) -> Reproduction:
     for name in ("summary.json", "environment.json", "metrics.csv"):
         if not (run / name).is_file():
             raise UserError(f"{run} has no {name}; needed: a run that is finished (collab-seg train --resume {run})")
-    config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=root or config.data.root))
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=str(root) if root else config.data.root))
     before = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as spare:
         try:

@@ -44,8 +44,8 @@ def legend_beside(figure, axis) -> None:
 
 # %% ../nbs/11_results.ipynb #cell-010
 def class_gains(rows, order=None) -> pd.DataFrame:  # order: class names, e.g. by frequency
-    "Mean gain over alone in each class, both students and all shared seeds; a line a method."
-    runs = rows[rows.student != "average"].groupby(["method", "seed"])[class_columns(rows)].mean()
+    "Mean gain over alone in each class, over both students and all shared seeds; a line a method."
+    runs = rows[rows.student != "average"].set_index(["method", "seed", "student"])[class_columns(rows)]
     runs = runs.rename(columns=lambda name: name[4:])
     if "alone" not in runs.index:
         raise UserError("there are no rows of alone; needed: runs of it, to compare with")
