@@ -303,6 +303,15 @@ def test_reproduce_says_what_is_the_same_and_what_is_not(spoil, code, needed, wh
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+def test_a_root_may_be_a_path_with_workers_and_when_a_run_is_done_again(whole, place, tmp_path):
+    """Both hand the root on as JSON, to a worker or in config.json."""
+    from collab_seg.experiments import reproduce, run_study
+
+    run_study(place / "tiny.toml", tmp_path / "out", root=place / "data", jobs=2, progress=False)
+    assert figures(tmp_path / "out") == figures(whole)
+    assert "the same to the last digit" in str(reproduce(whole / "pixel-s1", root=place / "data"))
+
+
 @pytest.mark.parametrize("file", sorted(STUDIES.glob("*.toml")), ids=lambda file: file.stem)
 def test_the_studies_that_come_along_have_a_plan(file):
     from collab_seg.experiments import read_study
