@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from torchvision.datasets import Cityscapes
 
-from .core import IGNORE_INDEX, UserError, plain, read_text
+from .core import IGNORE_INDEX, plain, read_text
 from .data import MissingSplit, Problem, Source, folder_of, load_pairs, match, register
 
 # %% ../nbs/01b_benchmarks.ipynb #cell-010
