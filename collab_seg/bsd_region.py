@@ -22,7 +22,7 @@ def pixel_errors(logits, label):  # (B, K, h, w), (B, h, w) -> (B, h, w), 0 wher
 
 
 def directions(cnn_error, vit_error, valid, margin: float = 0.0) -> dict:
-    "Who learns where: two disjoint masks. A tie, and a place that is not valid, move nothing."
+    "Who learns where: two disjoint masks. A tie (a difference of up to `margin`, notebook 07) and void move nothing."
     to_cnn = valid & (vit_error + margin < cnn_error)
     to_vit = valid & (cnn_error + margin < vit_error)
     return {"to_cnn": to_cnn, "to_vit": to_vit, "valid": valid}
@@ -42,8 +42,8 @@ def region_mean(x, valid, size: int):  # (B, C, h, w), (B, h, w) bool
 
 def region_directions(cnn_logits, vit_logits, label, size: int, errors=pixel_errors) -> dict:
     "Direction masks (B, rows, columns): the student with the lower mean error in a region teaches it."
-    valid = label != IGNORE_INDEX  # `errors` measures reliability; notebook 09 puts another measure in
-    both = torch.stack([errors(z, label) for z in (cnn_logits, vit_logits)], dim=1)
+    valid = label != IGNORE_INDEX
+    both = torch.stack([errors(z, label) for z in (cnn_logits, vit_logits)], dim=1)  # notebook 09 has other `errors`
     means, has = region_mean(both, valid, size)
     return directions(means[:, 0], means[:, 1], has)
 

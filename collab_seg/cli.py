@@ -118,24 +118,29 @@ class Train:
     num_processes: int = 1  # share each batch among so many processes of this machine
     progress: bool = True  # show a progress bar with the loss terms and the time left
 
+    @property
+    def folder(self) -> str:
+        "Where the run goes, also where nobody said so."
+        config = self.config
+        return self.resume or self.out or f"runs/{config.data.data}-{config.distill.method}-s{config.optim.seed}"
+
     def run(self):
         from collab_seg.data import open_source
         from collab_seg.train import save_pictures, train
         from collab_seg.vit import run_config
 
-        config, out = self.config, self.out
+        config = self.config
         if self.resume:
-            config, out = run_config(self.resume), self.resume
+            config = run_config(self.resume)
             other = [f"out={self.out}"] if self.out not in (None, self.resume) else []
             if (extra := unheard(self.config, config) + other) and is_main():
                 print(f"note: the run goes on with its own settings; ignored: {', '.join(extra)}", file=sys.stderr)
         open_source(config.data).load(config.data.root, "val")  # a mistake here must not wait for the end
-        out = out or f"runs/{config.data.data}-{config.distill.method}-s{config.optim.seed}"
         if self.save_every < 1 or self.time_limit < 0:
             raise UserError(f"save_every is {self.save_every}, time_limit {self.time_limit}; needed: 1 or more, 0 or more")
         if self.snapshots < 0:
             raise UserError(f"snapshots is {self.snapshots}; needed: 0 or more")
-        run = train(config, out, bool(self.resume), self.progress, self.save_every, self.time_limit, self.tracker,
+        run = train(config, self.folder, bool(self.resume), self.progress, self.save_every, self.time_limit, self.tracker,
                     self.snapshots)
         (cnn, vit), scenes = report(run, "val", progress=self.progress)
         if is_main():
@@ -462,7 +467,7 @@ class Died(Exception):
     "A process of several was killed; the message says how to go on."
 
 
-def run_processes(count: int, arguments: list[str], patience: float = 10.0) -> int:
+def run_processes(count: int, arguments: list[str], run="RUN", patience: float = 10.0) -> int:
     "Run a command in several processes; the exit code of the first that failed. None outlives another for long."
     import signal
     import time
@@ -491,8 +496,7 @@ def run_processes(count: int, arguments: list[str], patience: float = 10.0) -> i
             signal.signal(number, handler)
     code = workers[first].returncode if first is not None else max(worker.returncode for worker in workers)
     if code < 0:
-        where = value_of(arguments, "--resume") or value_of(arguments, "--out") or "RUN"
-        raise Died(f"process {first} was killed by signal {-code}; the others were ended; go on with: collab-seg train --resume {where}")
+        raise Died(f"process {first} was killed by signal {-code}; the others were ended; go on with: collab-seg train --resume {run}")
     return code
 
 # %% ../nbs/14_cli.ipynb #cell-027
@@ -587,7 +591,7 @@ def main(arguments: list[str] | None = None) -> int:
         arguments = sys.argv[1:] if arguments is None else arguments
         command, alone = parse(arguments), "RANK" not in os.environ
         several = getattr(command, "num_processes", 1) != 1 and alone
-        code = run_processes(command.num_processes, arguments) if several else command.run()
+        code = run_processes(command.num_processes, arguments, command.folder) if several else command.run()
         sys.stdout.flush()
         return code or 0
     except UserError as error:

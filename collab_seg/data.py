@@ -238,7 +238,9 @@ def _open(cell, what: str) -> Image.Image:
             ImageOps.exif_transpose(image, in_place=True)
         return image
     except Exception as error:  # decoders raise many kinds
-        reason = "it claims over 89 million pixels" if "Bomb" in type(error).__name__ else type(error).__name__
+        kind = type(error).__name__
+        reason = ("it claims over 89 million pixels" if "Bomb" in kind else "its format is none that we know"
+                  if kind == "UnidentifiedImageError" else "it is broken or cut short")
         raise UserError(f"{name} cannot be read as an image ({reason}); copy it again") from None
 
 

@@ -141,17 +141,18 @@ class AttentionTranslator(nn.Module):
     def __init__(self, inputs: int, outputs: int, heads: int = 4, reduction: int = 4, windows: int = 8):
         super().__init__()
         width = heads * max(1, inputs // heads)  # a multiple of heads
-        self.heads, self.reduction, self.windows = heads, reduction, windows  # places a window's side; windows a side, at most
+        # reduction: places along a window's side, at least; windows: how many along a map's side, at most
+        self.heads, self.reduction, self.windows = heads, reduction, windows
         self.norm = nn.LayerNorm(inputs)
         self.q, self.kv, self.mix = nn.Linear(inputs, width), nn.Linear(inputs, 2 * width), nn.Linear(width, inputs)
         self.project = nn.Linear(inputs, outputs)
 
     def forward(self, x, valid):  # (B, C, h, w), (B, h, w) bool -> (B, outputs, h, w)
         tokens = to_tokens(x)
-        normed = self.norm(tokens)
-        source, known = self._reduced(to_map(normed, x.shape[-2:]), valid)
+        queries = self.norm(tokens)
+        source, known = self._reduced(to_map(queries, x.shape[-2:]), valid)
         q, k, v = (t.unflatten(2, (self.heads, -1)).transpose(1, 2)
-                   for t in (self.q(normed), *self.kv(source).chunk(2, dim=-1)))
+                   for t in (self.q(queries), *self.kv(source).chunk(2, dim=-1)))
         # q (B, heads, h*w, c); k, v (B, heads, M windows, c)
         void = torch.where(known, 0.0, -1e9).to(x.dtype)[:, None, None]  # an all-void image stays finite
         gathered = F.scaled_dot_product_attention(q, k, v, attn_mask=void.expand(-1, -1, q.shape[2], -1))

@@ -71,11 +71,11 @@ METHODS: dict[str, tuple[str, ...]] = {  # method -> its terms
     "region_pixel": ("region", "pixel"),
     "collab": ("hfd", "region", "pixel"),
 }
-WEIGHTS: dict[str, float] = {}  # term of a peer -> its source's weight; 1 where there is none
+WEIGHTS: dict[str, float] = {}  # term of another's method -> the weight in its source; 1 where there is none
 
 
 def term_weight(term: str, distill: DistillConfig) -> float:
-    "The full weight of a term: of hfd, region and pixel (and of controls, e.g. pixel_random) its own, else the peer's."
+    "The full weight of a term: hfd, region, pixel and their controls (pixel_random) have their own, others `peer_weight`."
     own = getattr(distill, f"{term.split('_')[0]}_weight", None)
     if own is None:
         own = WEIGHTS.get(term, 1.0) if distill.peer_weight is None else distill.peer_weight
@@ -195,7 +195,7 @@ def make_accelerator(optim: OptimConfig, trackers=(), run="."):
 
     on_gpu = torch.cuda.is_available() and optim.device == "auto"
     if optim.precision == "fp16" and not on_gpu:
-        raise UserError("precision is fp16, which needs a GPU; needed: no or bf16 on a CPU")
+        raise UserError("precision is fp16, which needs a GPU; needed: no on a CPU")
     if optim.precision == "bf16" and not on_gpu:
         warnings.warn("precision is bf16 on a CPU, where some gradients of dilated convolutions were seen to come back as garbage "
                       "(see results/LOG.md); needed for results to rely on: --precision no")
@@ -479,6 +479,8 @@ def _load_moments(optimizer, tensors: dict) -> None:
     slots: dict = {}
     for key, value in tensors.items():
         index, name = key.split(".")
+        if name not in kinds[int(index)]:
+            raise ValueError(f"{key} is no moment of this optimiser, which keeps {', '.join(sorted(kinds[int(index)]))}")
         # A moment lies in memory as its parameter does; the fused AdamW walks both side by side.
         alike = torch.empty_like(parameters[int(index)]) if value.ndim else torch.empty_like(value)
         if alike.shape != value.shape:
