@@ -286,7 +286,7 @@ def bench_peers(setting: Setting) -> Iterator[dict]:
         yield timed(f"training the pair with collab, data included ({'x'.join(map(str, size))})",
                     "segmentation_models.pytorch + transformers + Pillow, DML at label size",
                     ("segmentation_models_pytorch", "transformers", "torchvision", "pillow"),
-                    in_turn(lambda: trainer(*next(ours)), usual_step, setting), "at least 1.5")
+                    in_turn(lambda: trainer(*next(ours)), usual_step, setting, 3 * setting.rounds), "at least 1.5")
 
 # %% ../nbs/13c_bench.ipynb #cell-028
 INFERENCE = (((512, 512), 1), ((512, 512), 8), ((368, 480), 1), ((368, 480), 8))  # 360 is no multiple of 16
