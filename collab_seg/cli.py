@@ -210,22 +210,25 @@ class Export:
       collab-seg export RUN                                              RUN/average.onnx: bytes in, probabilities out
       collab-seg export RUN --format torch --student cnn                 a .pt2 file of torch.export
       collab-seg export RUN --format hub --student vit --out DIR         for the Hugging Face Hub, with a model card
-      collab-seg export RUN --format transformers --student vit --out DIR  transformers' SegFormer
+      collab-seg export RUN --format transformers --student vit --out DIR  transformers' SegFormer and its image processor
+      collab-seg export RUN --format smp --student cnn --out DIR         segmentation_models.pytorch's DeepLabV3Plus, of a
+                                                                         run that was trained with --cnn-decoder smp
 
     A file of ONNX or torch.export takes images of any size from 64x64 on as (B, 3, H, W) bytes, normalises them itself,
     and has a .json beside it with the class names and the size to which images are best resized.
     """
 
     run_dir: Positional[str]  # a folder that `collab-seg train` wrote
-    format: Literal["onnx", "torch", "hub", "transformers"] = "onnx"  # onnx needs: pip install onnx onnxscript
-    student: Literal["cnn", "vit", "average"] | None = None  # default: the average for onnx and torch, else the ViT
+    format: Literal["onnx", "torch", "hub", "transformers", "smp"] = "onnx"  # onnx needs: pip install onnx onnxscript
+    student: Literal["cnn", "vit", "average"] | None = None  # default: the average for onnx and torch, the CNN for smp, else the ViT
     out: str | None = None  # the file or folder to write; default: a file in the run's folder
 
     def run(self):
-        from collab_seg.deploy import export_run, save_run
+        from collab_seg.deploy import FOLDERS, export_run, save_run
 
-        if self.format in ("hub", "transformers"):
-            return print(f"wrote {save_run(self.run_dir, self.out, self.format, self.student or 'vit')}")
+        if self.format in FOLDERS:
+            student = self.student or ("cnn" if self.format == "smp" else "vit")
+            return print(f"wrote {save_run(self.run_dir, self.out, self.format, student)}")
         path, difference = export_run(self.run_dir, self.out, self.format, self.student or "average")
         checked = "not checked: pip install onnxruntime" if difference is None else f"largest difference {difference:.0e}"
         print(f"wrote {path} ({checked}) and {path.with_suffix('.json')}")

@@ -9,7 +9,7 @@ import torch
 from conftest import tiny_config
 from PIL import Image
 
-from collab_seg import cli, deploy
+from collab_seg import cli, deploy, train
 from collab_seg.core import UserError
 from collab_seg.data import normalize
 from collab_seg.vit import load_students, vit_student
@@ -101,7 +101,38 @@ def test_transformers_says_the_same_after_a_round_trip(name, width, tmp_path):
     assert theirs.config.id2label[4] == "e"
 
 
+@pytest.mark.parametrize("size", [(48, 64), (72, 96)])
+def test_a_vit_takes_along_for_transformers_how_an_image_is_read(size, run, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    assert cli.main(["export", str(run), "--format", "transformers", "--out", str(tmp_path / "vit")]) == 0
+    processor = transformers.AutoImageProcessor.from_pretrained(tmp_path / "vit")
+    theirs = transformers.SegformerForSemanticSegmentation.from_pretrained(tmp_path / "vit").eval()
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    ours = deploy.pretrained_student(run, "vit")
+    with torch.no_grad():
+        logits = theirs(**processor(Image.fromarray(image), return_tensors="pt")).logits
+        small = ours(deploy.as_read(torch.from_numpy(image).permute(2, 0, 1), ours.short_side)[None]).logits
+    assert logits.shape == small.shape and (logits - small).abs().max() < 0.05  # bytes are rounded once more there
+
+
+def test_a_cnn_lives_on_in_segmentation_models_pytorch(tmp_path):
+    smp = pytest.importorskip("segmentation_models_pytorch")
+    config = tiny_config("alone", steps=2)
+    students = dataclasses.replace(config.students, cnn_decoder="smp")
+    run = train.train(dataclasses.replace(config, students=students), tmp_path / "run", progress=False)
+    assert cli.main(["export", str(run), "--format", "smp", "--out", str(tmp_path / "cnn")]) == 0
+    theirs, x = smp.from_pretrained(tmp_path / "cnn").eval(), torch.randn(2, 3, 64, 96)
+    cnn, _, _ = load_students(run, 10)
+    with torch.no_grad():
+        wanted = torch.nn.functional.interpolate(cnn(x).logits, size=(64, 96), mode="bilinear", align_corners=True)
+        assert (theirs(x) - wanted).abs().max() < 1e-4
+    known = json.loads((tmp_path / "cnn" / "classes.json").read_text())
+    assert known["classes"][0] == "sky" and known["short_side"] == 48 and len(known["mean"]) == 3
+
+
 MISTAKES = {
+    "a ViT for smp": (["RUN", "--format", "smp", "--student", "vit", "--out", "OUT"], "needed: cnn"),
+    "a CNN of another form for smp": (["RUN", "--format", "smp", "--out", "OUT"], "--cnn-decoder smp"),
     "no run": (["nowhere"], "is no run"),
     "an unknown format": (["RUN", "--format", "tflite"], "tflite"),
     "a CNN for transformers": (["RUN", "--format", "transformers", "--student", "cnn", "--out", "OUT"], "needed: vit"),
