@@ -333,7 +333,7 @@ def _save_names(path, student, **more) -> None:
     known = {"classes": student.classes, "palette": student.palette, "short_side": student.short_side, **more}
     write_atomic(path, json.dumps(known, indent=2) + "\n")
 
-
+# %% ../nbs/13_deploy.ipynb #cell-041b
 def _save_transformers(student, out) -> None:
     to_transformers(student).save_pretrained(out)
     from transformers import SegformerImageProcessor
