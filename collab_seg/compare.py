@@ -49,7 +49,7 @@ def read_lines(path, needed) -> pd.DataFrame:
     broken = [n for n, line in enumerate(lines, 1) if len(line) != len(header)]
     if broken or not text.endswith("\n"):
         n = broken[0] if broken else len(lines)
-        cells = f"{len(lines[n - 1])} of {len(header)} cells, or no line end"
+        cells = f"{len(lines[n - 1])} of {len(header)} cells" if broken else "no line end"
         raise UserError(f"{path} line {n} is not complete ({cells}); needed: whole lines; delete those of that run and "
                         "make it again")
     if len(lines) == 1:
@@ -71,11 +71,12 @@ def read_results(path) -> pd.DataFrame:
     ranges = {name: (0, 100) for name in rows if name == "miou" or name.startswith("iou_")}
     for name, (low, high) in ({name: (0, 10**12) for name in NUMBERS if name in rows} | ranges).items():
         value = pd.to_numeric(rows[name], errors="coerce")
-        fine = value.between(low, high) & ((value % 1 == 0) if name in ("seed", "steps") else True)
+        whole = name in ("seed", "steps")
+        fine = value.between(low, high) & ((value % 1 == 0) | (not whole))
         wrong = rows[~fine & (rows[name].notna() | (name in NEEDED))]
         if len(wrong):
             line, value = wrong.index[0] + 2, wrong[name].iloc[0]
-            raise UserError(f"{path} line {line}: {name} is {value}; needed: {low} to {high}")
+            raise UserError(f"{path} line {line}: {name} is {value}; needed: {'a whole number, ' * whole}{low} to {high}")
     for student in rows.student.unique():
         one_of(f"student in {path}", student, STUDENTS)
     if rows.method.isna().any():

@@ -39,7 +39,7 @@ import torch
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
-from .core import (PRESETS, Config, StudentConfig, UserError, check_config, config_from_dict, config_from_json,
+from .core import (PRESETS, Config, DistillConfig, StudentConfig, UserError, check_config, config_from_dict, config_from_json,
                              config_sha, one_of, write_atomic)
 from .cost import ASSUMED, gpu_hours, too_large_here
 from .data import open_source, thinned
@@ -141,6 +141,9 @@ def group_runs(group: Group, base: Config, where: str) -> list[tuple[str, Config
         for name, values in group.vary.items():
             if not isinstance(values, list) or not values:
                 raise UserError(f"{where}: vary.{name} is {values!r}; needed: a list of one value or more")
+            if (kept := getattr(base.distill, name, None)) != getattr(DistillConfig(), name, None):
+                raise UserError(f"{where}: vary.{name}, but the study has {name} {kept} for all runs, and tables take the plain "
+                                f"method for the point at its default; needed: set.{name} in the groups that need it")
             found += [(f"{label} {_spelled(name, value)}", changed(config, {name: value}, f"{where}: vary"))
                       for value in values]
     return found
