@@ -7,7 +7,7 @@ __all__ = ['EXAMPLES', 'TITLES', 'RIGHT', 'NO_TRUTH', 'MARKS', 'PANELS', 'CLICK'
            'kept_steps', 'Snapshots', 'Seen', 'look', 'View', 'region_grid', 'region_cells', 'Teaching', 'teaching',
            'right_codes', 'lesson_picture', 'enlarged', 'pictures', 'framed', 'png', 'region_errors', 'region_table',
            'sentences', 'score_ages', 'ages_table', 'curves_in_words', 'curves', 'swatches', 'figure_html',
-           'region_html', 'Page', 'Choices', 'Explorer', 'app_notebook', 'write_page', 'serve']
+           'region_html', 'Page', 'Choices', 'Drawn', 'Explorer', 'app_notebook', 'write_page', 'serve']
 
 # %% ../nbs/12_explore.ipynb #cell-004
 import base64
@@ -482,29 +482,14 @@ class Choices(Page):
                 self._seen[key] = look(cnn, vit, normalize(image)[None], truth)
         return self._seen[key]
 
-# %% ../nbs/12_explore.ipynb #cell-053
-class Explorer(Choices):
-    "Choose a run, its age, an image and a region; move the sliders; see who teaches whom."
+# %% ../nbs/12_explore.ipynb #c5d1b001
+class Drawn(Choices):
+    "What is chosen, drawn on the page."
 
     def __init__(self, runs=None, root=None):
         super().__init__(runs, root)
         self.tables = {name: ages_table(a, self.scenes[name]) for name, a in self.ages.items()}
         self._shown: dict[str, tuple] = {}  # sentence and pixels of each picture on the page
-        self._watch()
-        self.draw()
-
-    def _watch(self) -> None:
-        "Which method answers which widget."
-        for widget, answer in ((self.run, self._fit), (self.image, self._fit), (self.region_size, self._fit), (self.upload, self._uploaded),
-                               (self.click, self._clicked)):
-            widget.observe(lambda change, answer=answer: self._quiet or answer(), "value")
-        for widget in (self.step, self.temperature, self.margin, self.row, self.column):
-            widget.observe(lambda change: self._quiet or self.draw(), "value")
-
-    def _fit(self) -> None:
-        "Something was chosen that changes what else can be."
-        self.fit()
-        self.draw()
 
     def draw(self) -> None:
         "Compute every picture, sentence and number anew and show them."
@@ -531,6 +516,28 @@ class Explorer(Choices):
     def tell(self, text: str) -> None:
         "Say something in the line below the sliders."
         self.status.value = f'<div role="status">{html.escape(text)}</div>'
+
+# %% ../nbs/12_explore.ipynb #cell-053
+class Explorer(Drawn):
+    "Choose a run, its age, an image and a region; move the sliders; see who teaches whom."
+
+    def __init__(self, runs=None, root=None):
+        super().__init__(runs, root)
+        self._watch()
+        self.draw()
+
+    def _watch(self) -> None:
+        "Which method answers which widget."
+        for widget, answer in ((self.run, self._fit), (self.image, self._fit), (self.region_size, self._fit), (self.upload, self._uploaded),
+                               (self.click, self._clicked)):
+            widget.observe(lambda change, answer=answer: self._quiet or answer(), "value")
+        for widget in (self.step, self.temperature, self.margin, self.row, self.column):
+            widget.observe(lambda change: self._quiet or self.draw(), "value")
+
+    def _fit(self) -> None:
+        "Something was chosen that changes what else can be."
+        self.fit()
+        self.draw()
 
     def _clicked(self) -> None:
         "A picture was clicked: choose the region there."

@@ -8,9 +8,9 @@ __all__ = ['LOSSES', 'METHODS', 'WEIGHTS', 'PATIENCE', 'PACKAGES', 'LOGS', 'LOST
            'total_loss', 'learning_rate', 'make_accelerator', 'synchronized', 'make_ema', 'Both', 'make_optimizer',
            'outputs_in_parts', 'backward_in_parts', 'train_step', 'environment', 'peak_mb', 'kept_rows', 'CSVLog',
            'save_state', 'load_state', 'Stopped', 'stop_requests', 'snapshot_steps', 'snapshot_plan', 'open_run',
-           'sweep', 'start_run', 'leave_nothing', 'make_batches', 'train', 'save_students', 'Loop', 'batch_names',
-           'evaluate', 'probabilities', 'window_starts', 'windowed', 'score_table', 'open_students', 'score_run',
-           'result_rows', 'append_rows', 'picture_row', 'save_pictures']
+           'sweep', 'start_run', 'leave_nothing', 'make_batches', 'save_students', 'Training', 'asked', 'batch_names',
+           'not_finite', 'Loop', 'train', 'evaluate', 'probabilities', 'window_starts', 'windowed', 'score_table',
+           'open_students', 'score_run', 'result_rows', 'append_rows', 'picture_row', 'save_pictures']
 
 # %% ../nbs/08_train.ipynb #cell-005
 import csv
@@ -555,7 +555,7 @@ def sweep(run: Path) -> None:
     for path in (*done, *run.glob(f".*.{'?' * 8}"), *run.glob(f"snapshots/**/.*.{'?' * 8}")):
         path.unlink(missing_ok=True)
 
-
+# %% ../nbs/08_train.ipynb #c5d1a008
 def start_run(run: Path, config: Config, device, source: Source, plan=()) -> None:
     "Write down what is run, on what, and what its classes are; UserError if the folder cannot be written."
     around = environment(device)
@@ -598,6 +598,140 @@ def make_batches(config: Config, source: Source, start: int):
     return DataLoader(Augmented(scenes, data, optim.seed), optim.batch_size, sampler=sampler,
                       num_workers=data.workers, pin_memory=torch.cuda.is_available())
 
+# %% ../nbs/08_train.ipynb #cell-058
+def save_students(run: Path, cnn: Student, vit: Student) -> None:
+    "Write both students; nothing that only training needs is in them."
+    for name, student in (("cnn", cnn), ("vit", vit)):
+        tensors = {key: value.detach().cpu().contiguous() for key, value in student.state_dict().items()}
+        write_atomic(run / f"{name}.safetensors", save(tensors))
+
+
+class Training:
+    "A run at work: what is trained, in which folder, and how far it has come."
+
+    def __init__(self, run: Path, config: Config, accelerator, pair: Pair, optimizer, ema):
+        self.run, self.config, self.accelerator, self.bare, self.ema = run, config, accelerator, pair, ema
+        self.students = nn.ModuleList([pair.cnn, pair.vit])
+        self.start, self.seconds, self.skipped = load_state(run, pair, optimizer, ema, accelerator.scaler)
+        if self.start > config.optim.steps:
+            raise UserError(f"the checkpoint in {run} is of step {self.start}; needed: one of the {config.optim.steps} steps of its config.json")
+        for name in LOGS:
+            kept_rows(run / name, self.start)  # a mistake here must not wait until something is written
+        self.pair, self.optimizer = accelerator.prepare(pair, optimizer)
+        if ema is not None:
+            ema.to(accelerator.device)
+
+    def learnt(self):
+        "The two students as they are to be used: their running mean where there is one."
+        return self.ema.module if self.ema else self.students
+
+    def step(self, images, target, step: int) -> dict:
+        "One step, and the running mean after it."
+        row = train_step(self.pair.train(), self.optimizer, self.accelerator, images, target, self.config, step)
+        self.skipped = self.skipped + 1 if row["skipped"] else 0
+        if self.ema is not None and not row["skipped"]:
+            self.ema.update_parameters(self.students)
+        return row
+
+    def save(self, finished: int) -> None:
+        "Write a checkpoint."
+        save_state(self.run, self.bare, self.optimizer, finished, self.seconds, self.ema, self.skipped, self.accelerator.scaler)
+
+    def finish(self) -> None:
+        "Write both students and the summary; the checkpoint has done its work."
+        optim = self.config.optim
+        save_students(self.run, *self.learnt())
+        speed = optim.steps * optim.batch_size / max(self.seconds, 1e-9)
+        summary = {"steps": optim.steps, "seconds": round(self.seconds, 1), "images_per_s": round(speed, 2),
+                   "peak_mb": peak_mb()}
+        write_atomic(self.run / "summary.json", json.dumps(summary, indent=2) + "\n")
+        sweep(self.run)
+
+# %% ../nbs/08_train.ipynb #c5d1a005
+def asked(requests, accelerator) -> int:
+    "The signal that asked any of the processes to stop, or 0: all must leave after the same step."
+    number = torch.tensor(requests[0] if requests else 0, device=accelerator.device)
+    if accelerator.num_processes > 1:
+        torch.distributed.all_reduce(number, op=torch.distributed.ReduceOp.MAX)
+    return int(number)
+
+
+def batch_names(batches: DataLoader, number: int) -> list[str]:
+    "The names of the images in a batch: those of their files, or their numbers where there are none."
+    size, rows = batches.batch_size, batches.dataset.scenes.rows
+    indices = [index for _, index in itertools.islice(batches.sampler, number * size, (number + 1) * size)]
+    return [Path(rows[index]["image"]["path"] or f"image {index}").name for index in indices]
+
+
+def not_finite(row: dict, images: list[str]) -> UserError:
+    "What to say when too many steps in a row were skipped: the step, the terms and the images."
+    bad = [name for name in row if not math.isfinite(row[name])] or ["a gradient"]
+    return UserError(f"at step {row['step']} the loss or a gradient is not finite ({', '.join(bad)}), for the {PATIENCE}th step "
+                     f"in a row; its images: {', '.join(images)}; all these steps were skipped; look at the images, or start "
+                     "a new run with a lower --lr or with --precision no")
+
+# %% ../nbs/08_train.ipynb #cell-059
+class Loop(Training):
+    "Step after step, and what else belongs to a run: logs, trackers, snapshots, checkpoints, and a way to stop."
+
+    def track(self, source: Source) -> None:
+        "Start the trackers; they are shown a few validation images."
+        self.tracked, self.shown, data = Tracked(self.accelerator), None, self.config.data
+        self.tracked.start(self.run, self.start, dataclasses.asdict(self.config))
+        if self.accelerator.trackers and "val" in source.splits:
+            self.shown = Scenes(source, "val", data.root, data.size, cache=False)
+
+    def draw(self):
+        "What pictures.png shows by now, as an array."
+        size = self.config.distill.region_size
+        return read_image(save_pictures(self.run / "pictures.png", *self.learnt(), self.shown, region_size=size))
+
+    def go(self, batches, progress: bool, save_every: int, time_limit: float, plan=()) -> None:
+        "All steps that are left, with snapshots after those of the plan; raises Stopped where it was asked to stop."
+        main, steps = self.accelerator.is_main_process, self.config.optim.steps
+        logs = [*(CSVLog(self.run / name, self.start, main) for name in LOGS), self.tracked]
+        bar = tqdm(total=steps, initial=self.start, desc=self.config.distill.method, disable=not (progress and main),
+                   dynamic_ncols=True)
+        began = now = time.perf_counter()
+        before = self.seconds
+        with stop_requests() as requests, bar:
+            for step, (images, target) in enumerate(self.accelerator.prepare(batches), self.start):
+                row = self.step(images, target, step)
+                last, now = now, time.perf_counter()
+                self.seconds = before + now - began
+                logs[0].add(row)
+                self.tracked.add(row)
+                logs[1].add({"step": step, "images_per_s": round(self.config.optim.batch_size / (now - last), 2)})
+                self.show(bar, row)
+                if time_limit and now - began > 60 * time_limit and not requests:
+                    requests.append(signal.SIGTERM)
+                number, finished = asked(requests, self.accelerator), step + 1
+                if finished in plan and main:  # before the checkpoint: what a kill loses is done again
+                    save_students(self.run / "snapshots" / f"step-{finished:06}", *self.learnt())
+                if number or finished % save_every == 0 or finished == steps:
+                    self.keep(logs, finished)
+                    number = number or asked(requests, self.accelerator)  # while it was written; all processes are here
+                if self.skipped >= PATIENCE:
+                    raise not_finite(row, batch_names(batches, step - self.start))
+                if number and finished < steps:
+                    raise Stopped(f"stopped after {finished} of {steps} steps, nothing is lost; go on with: "
+                                  f"collab-seg train --resume {self.run}", number)
+
+    def show(self, bar, row) -> None:
+        "Move the progress bar; it names the terms."
+        bar.update()
+        terms = {name: f"{row[name]:.2f}" for name in row if name.startswith("ce_") or ("_to_" in name and "share" not in name)}
+        bar.set_postfix(terms | ({"skipped": self.skipped} if self.skipped else {}), refresh=False)
+
+    def keep(self, logs, finished: int) -> None:
+        "Write logs and checkpoint."
+        for log in logs:
+            log.flush()
+        if self.accelerator.is_main_process:
+            self.save(finished)
+        if self.shown is not None:
+            self.tracked.picture(self.draw, finished - 1)
+
 # %% ../nbs/08_train.ipynb #cell-057
 LOST = {  # what a RuntimeError says when something that training needs has died
     "DataLoader worker": "a data worker was killed (too little memory?)",
@@ -631,14 +765,14 @@ def train(
     pair = synchronized(pair.to(memory_format=torch.channels_last), accelerator, optim)
     optimizer = make_optimizer(pair, optim)
     plan = snapshot_plan(run, optim.steps, snapshots)
-    loop = Loop(run, config, accelerator, pair, optimizer, make_ema(pair, optim.ema), plan)
+    loop = Loop(run, config, accelerator, pair, optimizer, make_ema(pair, optim.ema))
     batches = make_batches(config, source, loop.start)
     accelerator.wait_for_everyone()  # all have looked at the folder before one of them writes
     if accelerator.is_main_process:
         start_run(run, config, accelerator.device, source, plan)
     try:
         loop.track(source)
-        loop.go(batches, progress, save_every, time_limit)
+        loop.go(batches, progress, save_every, time_limit, plan)
         if accelerator.is_main_process:
             loop.finish()
     except UserError:
@@ -657,134 +791,6 @@ def train(
         loop.tracked.close()
     accelerator.wait_for_everyone()
     return run
-
-# %% ../nbs/08_train.ipynb #cell-058
-def save_students(run: Path, cnn: Student, vit: Student) -> None:
-    "Write both students; nothing that only training needs is in them."
-    for name, student in (("cnn", cnn), ("vit", vit)):
-        tensors = {key: value.detach().cpu().contiguous() for key, value in student.state_dict().items()}
-        write_atomic(run / f"{name}.safetensors", save(tensors))
-
-# %% ../nbs/08_train.ipynb #cell-059
-class Loop:
-    "A run at work: what is trained, where it is written, and how far it has come."
-
-    def __init__(self, run: Path, config: Config, accelerator, pair: Pair, optimizer, ema, plan=()):
-        self.run, self.config, self.accelerator, self.bare, self.ema = run, config, accelerator, pair, ema
-        self.plan = set(plan)  # after these steps a snapshot is taken
-        self.students = nn.ModuleList([pair.cnn, pair.vit])
-        self.start, self.seconds, self.skipped = load_state(run, pair, optimizer, ema, accelerator.scaler)
-        if self.start > config.optim.steps:
-            raise UserError(f"the checkpoint in {run} is of step {self.start}; needed: one of the {config.optim.steps} steps of its config.json")
-        for name in LOGS:
-            kept_rows(run / name, self.start)  # a mistake here must not wait until something is written
-        self.pair, self.optimizer = accelerator.prepare(pair, optimizer)
-        self.tracked, self.shown = Tracked(accelerator), None
-        if ema is not None:
-            ema.to(accelerator.device)
-
-    def track(self, source: Source) -> None:
-        "Start the trackers; they are shown a few validation images."
-        data = self.config.data
-        self.tracked.start(self.run, self.start, dataclasses.asdict(self.config))
-        if self.accelerator.trackers and "val" in source.splits:
-            self.shown = Scenes(source, "val", data.root, data.size, cache=False)
-
-    def draw(self):
-        "What pictures.png shows by now, as an array."
-        students, size = self.ema.module if self.ema else self.students, self.config.distill.region_size
-        return read_image(save_pictures(self.run / "pictures.png", *students, self.shown, region_size=size))
-
-    def go(self, batches, progress: bool, save_every: int, time_limit: float) -> None:
-        "All steps that are left; raises Stopped where it was asked to stop."
-        main, steps = self.accelerator.is_main_process, self.config.optim.steps
-        logs = [*(CSVLog(self.run / name, self.start, main) for name in LOGS), self.tracked]
-        bar = tqdm(total=steps, initial=self.start, desc=self.config.distill.method, disable=not (progress and main),
-                   dynamic_ncols=True)
-        began = now = time.perf_counter()
-        before = self.seconds
-        with stop_requests() as requests, bar:
-            for step, (images, target) in enumerate(self.accelerator.prepare(batches), self.start):
-                row = self.step(images, target, step)
-                last, now = now, time.perf_counter()
-                self.seconds = before + now - began
-                logs[0].add(row)
-                self.tracked.add(row)
-                logs[1].add({"step": step, "images_per_s": round(self.config.optim.batch_size / (now - last), 2)})
-                self.show(bar, row)
-                if time_limit and now - began > 60 * time_limit and not requests:
-                    requests.append(signal.SIGTERM)
-                asked, finished = self.asked(requests), step + 1
-                if finished in self.plan and main:  # before the checkpoint: what a kill loses is done again
-                    save_students(self.run / "snapshots" / f"step-{finished:06}", *self.learnt())
-                if asked or finished % save_every == 0 or finished == steps:
-                    self.save(logs, finished)
-                    asked = asked or self.asked(requests)  # while it was written; all processes are here
-                self.give_up(step, row, batches)
-                if asked and finished < steps:
-                    raise Stopped(f"stopped after {finished} of {steps} steps, nothing is lost; go on with: "
-                                  f"collab-seg train --resume {self.run}", asked)
-
-    def step(self, images, target, step: int) -> dict:
-        "One step, and the running mean after it."
-        row = train_step(self.pair.train(), self.optimizer, self.accelerator, images, target, self.config, step)
-        self.skipped = self.skipped + 1 if row["skipped"] else 0
-        if self.ema is not None and not row["skipped"]:
-            self.ema.update_parameters(self.students)
-        return row
-
-    def asked(self, requests) -> int:
-        "The signal that asked any of the processes to stop, or 0: all must leave after the same step."
-        number = torch.tensor(requests[0] if requests else 0, device=self.accelerator.device)
-        if self.accelerator.num_processes > 1:
-            torch.distributed.all_reduce(number, op=torch.distributed.ReduceOp.MAX)
-        return int(number)
-
-    def show(self, bar, row) -> None:
-        "Move the progress bar; it names the terms."
-        bar.update()
-        terms = {name: f"{row[name]:.2f}" for name in row if name.startswith("ce_") or ("_to_" in name and "share" not in name)}
-        bar.set_postfix(terms | ({"skipped": self.skipped} if self.skipped else {}), refresh=False)
-
-    def save(self, logs, finished: int) -> None:
-        "Write logs and checkpoint."
-        for log in logs:
-            log.flush()
-        if self.accelerator.is_main_process:
-            save_state(self.run, self.bare, self.optimizer, finished, self.seconds, self.ema, self.skipped,
-                       self.accelerator.scaler)
-        if self.shown is not None:
-            self.tracked.picture(self.draw, finished - 1)
-
-    def give_up(self, step: int, row: dict, batches) -> None:
-        "Stop when too many steps in a row were skipped; UserError names the step, the terms and the images."
-        if self.skipped < PATIENCE:
-            return
-        bad = [name for name in row if not math.isfinite(row[name])] or ["a gradient"]
-        raise UserError(f"at step {step} the loss or a gradient is not finite ({', '.join(bad)}), for the {PATIENCE}th step "
-                        f"in a row; its images: {', '.join(batch_names(batches, step - self.start))}; all these steps were "
-                        "skipped; look at the images, or start a new run with a lower --lr or with --precision no")
-
-    def learnt(self):
-        "The two students as they are to be used: their running mean where there is one."
-        return self.ema.module if self.ema else self.students
-
-    def finish(self) -> None:
-        "Write both students and the summary; the checkpoint has done its work."
-        optim = self.config.optim
-        save_students(self.run, *self.learnt())
-        speed = optim.steps * optim.batch_size / max(self.seconds, 1e-9)
-        summary = {"steps": optim.steps, "seconds": round(self.seconds, 1), "images_per_s": round(speed, 2),
-                   "peak_mb": peak_mb()}
-        write_atomic(self.run / "summary.json", json.dumps(summary, indent=2) + "\n")
-        sweep(self.run)
-
-
-def batch_names(batches: DataLoader, number: int) -> list[str]:
-    "The names of the images in a batch: those of their files, or their numbers where there are none."
-    size, rows = batches.batch_size, batches.dataset.scenes.rows
-    indices = [index for _, index in itertools.islice(batches.sampler, number * size, (number + 1) * size)]
-    return [Path(rows[index]["image"]["path"] or f"image {index}").name for index in indices]
 
 # %% ../nbs/08_train.ipynb #cell-066
 WAYS = ("cnn", "vit", "average")  # the two students, and the mean of their probabilities

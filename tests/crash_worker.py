@@ -18,13 +18,13 @@ TINY = ["--preset", "toy", "--size", "32", "48", "--crop", "32", "48", "--batch-
 def work(run: str, steps: int, progress) -> None:
     """Train and score a run from its beginning, or from where it was killed; tells `progress` each finished step."""
     sys.stdout = open(os.devnull, "w")
-    step = train.Loop.step
+    step = train.Training.step
 
     def told(self, images, target, number):
         progress.value = number
         return step(self, images, target, number)
 
-    train.Loop.step = told
+    train.Training.step = told
     started = os.path.exists(os.path.join(run, "config.json"))
     arguments = ["--resume", run] if started else [*TINY, "--steps", str(steps), "--save-every", "5", "--out", run]
     sys.exit(cli.main(["train", *arguments, "--no-progress"]))
