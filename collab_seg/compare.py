@@ -110,7 +110,7 @@ GROUPS = {
     "pair": ("hfd_region", "hfd_pixel", "region_pixel"),
     "peer": (),
     "control": ("random_mask", "cnn_teaches", "vit_teaches", "ungated", "own_confidence"),
-    "ours": ("collab", "collab_plus"),  # collab_plus: a name kept free for a changed method; there is none yet
+    "ours": ("collab", "collab_plus"),  # collab_plus: collab without its pixel term (notebook 11)
 }
 
 
