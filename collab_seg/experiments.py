@@ -66,7 +66,7 @@ class Group:
     seeds: tuple[int, ...] = ()  # each method runs with each seed
     set: dict = field(default_factory=dict)  # settings of this group, by name: set.margin = 0.2
     vary: dict = field(default_factory=dict)  # one run a value, one setting at a time: vary.margin = [0.1, 0.2]
-    label: str = ""  # names the group's one method in tables; default: the method and what `set` sets
+    label: str = ""  # names a method of the group in tables, e.g. "{method}"; default: the method and what `set` sets
 
 # %% ../nbs/10_experiments.ipynb #cell-014
 SECTIONS = {part.name: {field.name for field in dataclasses.fields(part.default_factory)} - {"method", "seed"}
@@ -130,12 +130,14 @@ def group_runs(group: Group, base: Config, where: str) -> list[tuple[str, Config
     for name in ("methods", "seeds"):
         if not getattr(group, name):
             raise UserError(f"{where}: {name} is empty or missing; needed: one or more")
-    if group.label and len(group.methods) > 1:
-        raise UserError(f"{where}: label is {group.label!r} for {len(group.methods)} methods; needed: one method")
+    if group.label and len(group.methods) > 1 and "{method}" not in group.label:
+        raise UserError(f"{where}: label is {group.label!r} for {len(group.methods)} methods; needed: one method, or a label "
+                        "with {method} in it")
     fixed, found = changed(base, group.set, f"{where}: set"), []
     for method in group.methods:
         config = dataclasses.replace(fixed, distill=dataclasses.replace(fixed.distill, method=known_method(method)))
-        label = group.label or " ".join([method, *(_spelled(*item) for item in group.set.items())])
+        label = (group.label.replace("{method}", method) or
+                 " ".join([method, *(_spelled(*item) for item in group.set.items())]))
         if not group.vary:
             found.append((label, config))
         for name, values in group.vary.items():
