@@ -144,13 +144,13 @@ def pretrained_student(run, kind: str) -> PretrainedStudent:  # kind: cnn or vit
 # %% ../nbs/13_deploy.ipynb #cell-019
 def to_transformers(student: Student, classes=None):  # classes: their names
     "A MiT student as transformers' SegformerForSemanticSegmentation, with the same weights and the same logits."
+    if not isinstance(student.encoder, MiT):
+        raise UserError(f"this student's encoder is {type(student.encoder).__name__}; needed: a MiT, such as mit_b0 "
+                        "(a CNN or PVTv2 student has no counterpart in SegFormer; export it to ONNX)")
     try:
         from transformers import SegformerConfig, SegformerForSemanticSegmentation
     except ImportError:
         raise UserError("a SegFormer of transformers needs one more package: pip install transformers") from None
-    if not isinstance(student.encoder, MiT):
-        raise UserError(f"this student's encoder is {type(student.encoder).__name__}; needed: a MiT, such as mit_b0 "
-                        "(a CNN or PVTv2 student has no counterpart in SegFormer; export it to ONNX)")
     first = [stage.blocks[0].attention for stage in student.encoder.stages]
     names = dict(enumerate(classes or getattr(student, "classes", map(str, range(student.num_classes)))))
     theirs = SegformerForSemanticSegmentation(SegformerConfig(
@@ -172,14 +172,14 @@ def _ours(weights: dict, name: str):
 # %% ../nbs/13_deploy.ipynb #cell-026
 def to_smp(student: Student, upsampling: int = 4):  # 4: logits at the image's size, 1: at a quarter, as ours
     "A CNN student with the decoder `smp` as segmentation_models.pytorch's DeepLabV3Plus, with the same logits."
-    try:
-        import segmentation_models_pytorch as smp
-    except ImportError:
-        raise UserError("its DeepLabV3Plus needs one more package: pip install segmentation_models_pytorch") from None
     ours = student.decoder
     if not (isinstance(ours, DeepLabDecoder) and ours.corners and len(ours.refine) == 1 and len(ours.aspp.views) == 4):
         raise UserError("this student is no DeepLabV3Plus of segmentation_models.pytorch, which enlarges with aligned corners, "
                         "has one unit behind the joint and three rates; needed: one trained with --cnn-decoder smp")
+    try:
+        import segmentation_models_pytorch as smp
+    except ImportError:
+        raise UserError("its DeepLabV3Plus needs one more package: pip install segmentation_models_pytorch") from None
     theirs = smp.DeepLabV3Plus(
         f"tu-{student.encoder.name}", encoder_weights=None, encoder_output_stride=student.encoder.output_stride,
         decoder_channels=student.high_channels, classes=student.num_classes, upsampling=upsampling,
