@@ -236,7 +236,7 @@ def test_three_steps_of_every_method_of_a_benchmark(preset, tmp_path, monkeypatc
         assert student.short_side is None and student.segment(np.zeros((40, 70, 3), np.uint8)).shape == (40, 70)
 
 
-@pytest.mark.parametrize("name, runs", [("camvid_pocket", 106), ("camvid_unweighted", 22), ("camvid_few", 24),
+@pytest.mark.parametrize("name, runs", [("camvid_pocket", 106), ("camvid_unweighted", 22), ("camvid_few", 24), ("camvid_long", 12),
                                          ("camvid_capacity", 36), ("camvid_pretrained", 12)])
 def test_a_study_on_camvid_can_be_planned(name, runs, tmp_path, capsys):
     root = tree("camvid", tmp_path / "data")
