@@ -1,5 +1,6 @@
 """Two processes do the same as one; when one dies the other stops; the run goes on afterwards."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import survives
+from test_track import assert_same, events, table
 
 from collab_seg.train import load_file
 
@@ -62,10 +64,16 @@ def test_the_shorthand_trains_and_what_one_process_began_two_finish(tmp_path):
     code, _, said = call(sys.executable, "-m", "collab_seg", "train", *TINY, "--steps", "30", "--batch-size", "4",
                          "--time-limit", "0.001", "--out", run)
     assert code == 143 and "--resume" in said
-    code, shown, said = call(sys.executable, "-m", "collab_seg", "train", "--resume", run, "--num-processes", "2", "--no-progress")
+    before = json.loads((run / "state.json").read_text())["step"]
+    code, shown, said = call(sys.executable, "-m", "collab_seg", "train", "--resume", run, "--num-processes", "2",
+                             "--tracker", "tensorboard", "--no-progress")
     assert code == 0 and shown.count("mIoU") == 1, said
     assert "processes 1 -> 2" in said  # it says that the last digits may differ
-    assert len(pd.read_csv(run / "metrics.csv")) == 30
+    rows = table(run)
+    assert len(rows) == 30
+    found, pictures = events(run)  # one of the two processes tells the tracker
+    assert_same(found, rows[before:])
+    assert pictures == [29]
 
 
 def test_a_batch_that_cannot_be_shared_is_one_mistake(tmp_path):
