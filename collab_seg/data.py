@@ -350,6 +350,8 @@ def check_split(source: Source, root, split: str, progress: bool = True) -> tupl
     expected = source.splits[split]
     if expected not in (None, len(rows)):
         problems = [*problems, Problem("count", f"{len(rows)} pairs in {split}; expected: {expected}")]
+    if not len(rows) and not problems:
+        problems = [Problem("no images", f"{split}; needed: PNG or JPEG files in the folder of this split, not deeper")]
     names, found = [], []
     for row in tqdm(rows, desc=f"check {split}", disable=quiet, leave=False, dynamic_ncols=True):
         names.append(Path(row["image"]["path"] or str(len(names))).stem)
@@ -384,6 +386,7 @@ def check_report(source: Source, root, splits=None, most: int = 10, progress: bo
             if source.find is None:  # there is no reading it at all
                 raise
             names, found = [], [Problem("missing folder", str(error))]
+        found = [problem for problem in found if problem not in problems]  # held-out parts share a folder and its problems
         problems += found
         counts = f"{len(names)} image{'s' * (len(names) != 1)}, {len(found)} problem{'s' * (len(found) != 1)}"
         lines.append(f"{split}: {counts}, file list sha256 {file_list_sha(names)}")

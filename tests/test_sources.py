@@ -5,6 +5,8 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -290,6 +292,34 @@ def test_a_folder_with_splits_and_one_that_is_named_as_ade20k(tmp_path):
     assert check_report(source, root, ["train"])[1] == 0
 
 
+def test_a_test_set_without_labels_and_images_that_lie_too_deep_are_named(tmp_path, capsys):
+    root = make_folder(tmp_path / "mine", ("train/", "val/"))
+    write(root / "images/test/secret.jpg", photo())
+    assert cli.main(["data", "check", "folder", "--root", str(root)]) == 0
+    assert "test: not there" in capsys.readouterr().out
+    assert cli.main(["data", "convert", "folder", "--root", str(root), "--out", str(tmp_path / "packed"), "--no-progress"]) == 0
+    with pytest.raises(UserError, match="no folder .*test; without labels, images can be predicted but not scored"):
+        open_source(ImageConfig("folder", str(root))).load(root, "test")
+    capsys.readouterr()
+    for kind in ("images", "labels"):
+        files = list((root / kind / "train").iterdir())
+        (root / kind / "train" / "street1").mkdir()
+        for file in files:
+            file.rename(file.parent / "street1" / file.name)
+    assert cli.main(["data", "check", "folder", "--root", str(root)]) == 2
+    said = capsys.readouterr().out
+    assert "train: 0 images, 1 problem," in said and "no images: 1\n  train; needed: PNG or JPEG files" in said
+    assert cli.main(["train", "--data", "folder", "--root", str(root), *SMALL, "--out", str(tmp_path / "run")]) == 2
+    assert "holds no images; needed: PNG or JPEG files in it, not deeper, as in its folder street1" in capsys.readouterr().err
+
+
+def test_a_problem_of_a_folder_without_val_is_counted_once(tmp_path):
+    root = make_folder(tmp_path, ("",), each=8)
+    write(root / "images" / "alone.jpg", photo())
+    said, count = check_report(open_source(ImageConfig("folder", str(root), val_fraction=0.3)), root)
+    assert count == 1 and said.count("alone.jpg") == 1
+
+
 def test_a_part_is_held_out_by_the_names_and_stays_when_images_are_added(tmp_path):
     root = make_folder(tmp_path, ("",), each=30)
     settings = ImageConfig("folder", str(root), val_fraction=0.25)
@@ -431,6 +461,34 @@ def test_converted_data_has_the_same_bytes_and_the_same_meaning(name, tmp_path, 
     assert cli.main(["data", "convert", "hf", "--root", str(out), "--out", str(again), "--no-progress"]) == 0
     for file in out.glob("data/*.parquet"):
         assert pq.read_table(file).equals(pq.read_table(again / "data" / file.name))
+
+
+def test_converted_data_that_lost_a_file_is_not_patched_from_its_training_images(tmp_path, capsys):
+    root, out = make_folder(tmp_path / "raw", each=9), tmp_path / "out"
+    assert cli.main(["data", "convert", "folder", "--root", str(root), "--out", str(out), "--no-progress"]) == 0
+    assert open_source(ImageConfig("hf", str(out))).splits == {"train": 9, "val": 9}
+    (out / "data/val-00000-of-00001.parquet").unlink()
+    own_data.read_hf.cache_clear()
+    capsys.readouterr()
+    assert cli.main(["data", "check", "hf", "--root", str(out)]) == 2
+    assert "val: not there; expected: 9 images" in capsys.readouterr().out
+    run = tmp_path / "run"
+    assert cli.main(["train", "--data", "hf", "--root", str(out), *SMALL, "--out", str(run)]) == 2
+    assert "has no file of val" in capsys.readouterr().err
+    about = out / own_data.ABOUT
+    about.write_text(about.read_text().replace('"val": 9', '"val": "9"'))
+    with pytest.raises(UserError, match="needed: how many each split has"):
+        open_source(ImageConfig("hf", str(out)))
+
+
+def test_a_hub_that_nobody_answers_for_is_one_line(tmp_path):
+    """Also where the user has not said that there is no network, as HF_HUB_OFFLINE does in these tests."""
+    where = {key: value for key, value in os.environ.items() if key != "HF_HUB_OFFLINE"}
+    command = [sys.executable, "-m", "collab_seg", "data", "check", "hf", "--root", "nobody/typo", "--classes", "a,b"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120,
+                          env=where | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)})
+    assert done.returncode == 2 and "nobody/typo cannot be had (the Hugging Face hub does not answer" in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
 
 
 def test_what_a_killed_conversion_left_is_swept_away(tmp_path, monkeypatch):
