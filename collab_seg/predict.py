@@ -29,10 +29,10 @@ from .deploy import as_read
 from .train import WAYS, open_students, probabilities
 
 # %% ../nbs/13b_predict.ipynb #cell-007
-def predict_image(cnn: Student, vit: Student, image, short_side: int | None) -> tuple[dict, np.ndarray]:  # (3, H, W) uint8
+def predict_image(cnn: Student, vit: Student, image, short_side: int | None, **window) -> tuple[dict, np.ndarray]:  # (3, H, W) uint8
     "Label maps (H, W) uint8 of both students and their average at the image's size, and the average's largest probability."
     seen = as_read(image, short_side)[None].to(next(cnn.parameters()).device)
-    both = probabilities(cnn, vit, seen, image.shape[-2:])
+    both = probabilities(cnn, vit, seen, image.shape[-2:], **window)
     surest = both["average"].max(1).values[0].cpu().numpy()
     return {way: likeliest(both[way])[0].byte().cpu().numpy() for way in WAYS}, surest
 
@@ -65,7 +65,8 @@ def find_pictures(names) -> list[str]:
             endings = IMAGE_ENDINGS | VIDEO_ENDINGS
             inside = [path for path in sorted(glob.glob(f"{glob.escape(name)}/*")) if Path(path).suffix.lower() in endings]
             if not inside:
-                raise UserError(f"{name} holds no images or videos; needed: {', '.join(sorted(endings))}")
+                raise UserError(f"{name} holds no images or videos; needed: {', '.join(sorted(endings))}; "
+                                "or, for folders in it, a pattern such as 'DIR/**/*.png'")
             found += inside
         elif not os.path.lexists(name) and any(sign in name for sign in "*?["):
             inside = [path for path in sorted(glob.glob(name, recursive=True)) if os.path.isfile(path)]
@@ -98,16 +99,26 @@ def _png(picture) -> bytes:
     return buffer.getvalue()
 
 
-def predict_files(run, names, out, progress: bool = True, masks: str = "colour") -> list[Path]:
+def predict_files(
+    run,  # a finished run
+    names,  # of files, folders and patterns
+    out,  # the folder to write to
+    progress: bool = True,
+    masks: str = "colour",  # or ids: the numbers of the data set's label files
+    own_size: bool = False,  # feed each image at its own size, not at that of the run
+    **window,  # window and stride, both (H, W), of `evaluate` in notebook 08; none: each image as a whole
+) -> list[Path]:
     "Write masks and overlays of each picture and video, and predictions.csv; UserError at the end if some could not be read."
     paths = find_pictures(names)
+    if films := [path for path in paths if masks == "ids" and Path(path).suffix.lower() in VIDEO_ENDINGS]:
+        raise UserError(f"masks is ids, but {films[0]} is a video; needed: colour, for a video of overlays")
     stems = stems_of(paths)
     cnn, vit, source, config = open_students(run)
-    short_side, written, rows, failed = config.data.short_side, [], [], 0
+    short_side, written, rows, failed = None if own_size else config.data.short_side, [], [], 0
     for path, stem in tqdm(list(zip(paths, stems)), desc="predict", disable=not progress or len(paths) == 1):
         try:
             if Path(path).suffix.lower() in VIDEO_ENDINGS:
-                written.append(predict_video(cnn, vit, source, path, Path(out) / f"{stem}_overlay.mp4", short_side, progress))
+                written.append(predict_video(cnn, vit, source, path, Path(out) / f"{stem}_overlay.mp4", short_side, progress, **window))
                 continue
             image = read_image(path)
         except UserError as error:
@@ -116,7 +127,7 @@ def predict_files(run, names, out, progress: bool = True, masks: str = "colour")
             failed += 1
             tqdm.write(f"left out: {error}", file=sys.stderr)
             continue
-        guesses, surest = predict_image(cnn, vit, torch.from_numpy(image).permute(2, 0, 1), short_side)
+        guesses, surest = predict_image(cnn, vit, torch.from_numpy(image).permute(2, 0, 1), short_side, **window)
         rows.append(image_row(path, guesses, surest, source.classes))
         for way, guess in guesses.items():
             for place, pixels in mask_files(image, guess, source, masks, way, stem):
@@ -136,7 +147,8 @@ def _av():
     return av
 
 
-def predict_video(cnn: Student, vit: Student, source: Source, path, out, short_side: int | None, progress: bool = True) -> Path:
+def predict_video(cnn: Student, vit: Student, source: Source, path, out, short_side: int | None, progress: bool = True,
+                  **window) -> Path:
     "Write a video of overlays of the students' average; sides are cut to even numbers, as the codec wants."
     if not os.path.isfile(path):
         raise UserError(f"{path} is missing; needed: a video file")
@@ -153,7 +165,7 @@ def predict_video(cnn: Student, vit: Student, source: Source, path, out, short_s
             stream.pix_fmt, stream.bit_rate = "yuv420p", 8_000_000
             for frame in tqdm(film.decode(seen), desc=Path(path).name, total=seen.frames or None, unit="frame", disable=not progress):
                 image = frame.to_ndarray(format="rgb24")
-                guesses, _ = predict_image(cnn, vit, torch.from_numpy(image).permute(2, 0, 1), short_side)
+                guesses, _ = predict_image(cnn, vit, torch.from_numpy(image).permute(2, 0, 1), short_side, **window)
                 shown = overlay(image, guesses["average"], source.palette)[: stream.height, : stream.width]
                 new.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(shown), format="rgb24")))
                 count += 1

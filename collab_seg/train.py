@@ -895,7 +895,10 @@ def score_run(
         raise UserError(f"{run} has learnt the classes {', '.join(learnt.classes[:4])}, ..., but {source.name} has "
                         f"{', '.join(source.classes[:4])}, ...; needed: --data with the same classes")
     scenes = Scenes(source, split, root, None if own_size else config.data.size, cache=False, keep_label_size=True)
-    return evaluate(cnn, vit, scenes, progress, window, stride), source, (cnn, vit), scenes
+    scores = evaluate(cnn, vit, scenes, progress, window, stride)
+    if math.isnan(scores["average"].miou):  # as where the labels of a test set are kept secret
+        raise UserError(f"no pixel of {split} of {source.name} has a label; needed: a split with labels, such as val")
+    return scores, source, (cnn, vit), scenes
 
 # %% ../nbs/08_train.ipynb #cell-073
 def _percent(share: float):

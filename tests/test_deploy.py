@@ -69,6 +69,36 @@ def test_a_saved_student_comes_back_whole(run, tmp_path):
     assert mask.shape == (50, 77) and mask.dtype == np.uint8
 
 
+def test_an_export_into_a_folder_is_named_after_the_student(run, tmp_path):
+    path, _ = deploy.export_run(run, f"{tmp_path}/new/", "torch", "vit")
+    assert path == tmp_path / "new" / "vit.pt2" and path.is_file() and path.with_suffix(".json").is_file()
+    assert deploy.export_path(run, tmp_path, "onnx", "cnn") == tmp_path / "cnn.onnx"
+
+
+def test_the_card_says_where_a_student_began_and_leaves_out_scores_that_are_none(run, tmp_path):
+    """MiT's published weights are for research only, and so is what was trained from them."""
+    student = deploy.pretrained_student(run, "vit")
+    assert "It began from random weights and learnt toyscapes" in deploy.model_card(student).text
+    student.about["first_weights"] = deploy.first_weights("mit_b0", "imagenet")
+    assert "for research only" in deploy.model_card(student).text
+    (run / "scores_secret_test.json").write_text(json.dumps([{"data": "secret", "split": "test", "student": "vit", "miou": None}]))
+    try:
+        assert "secret" not in deploy.model_card(deploy.pretrained_student(run, "vit")).text
+    finally:
+        (run / "scores_secret_test.json").unlink()
+
+
+def test_a_student_comes_back_by_its_name_on_the_hub_from_the_cache(run, tmp_path):
+    """The hub cannot be had here: its cache, laid out as huggingface_hub lays it out, stands in for it."""
+    cache = tmp_path / "models--somebody--student"
+    deploy.save_run(run, cache / "snapshots" / "abc123", "hub", "vit")
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text("abc123")
+    again = deploy.PretrainedStudent.from_pretrained("somebody/student", cache_dir=tmp_path)
+    _, vit, _ = load_students(run, 10)
+    assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), vit.state_dict().values()))
+
+
 @pytest.mark.parametrize("spoil", ["a tensor is gone", "another shape", "an unknown tensor"])
 def test_a_folder_that_does_not_fit_is_refused(spoil, run, tmp_path):
     from safetensors.torch import load_file, save_file
@@ -138,6 +168,9 @@ MISTAKES = {
     "a CNN for transformers": (["RUN", "--format", "transformers", "--student", "cnn", "--out", "OUT"], "needed: vit"),
     "an average for the hub": (["RUN", "--format", "hub", "--student", "average", "--out", "OUT"], "average"),
     "a folder without a name": (["RUN", "--format", "hub", "--student", "vit"], "--out DIR"),
+    "the name of another format's file": (["RUN", "--format", "torch", "--student", "cnn", "--out", "out.onnx"], "ends in .pt2"),
+    "a name without an ending": (["RUN", "--out", "OUT"], "ends in .onnx, or a folder"),
+    "the name of the list of classes": (["RUN", "--out", "out.json"], "ends in .onnx"),
     "a folder that is full": (["RUN", "--format", "hub", "--student", "vit", "--out", "RUN"], "not there yet"),
 }
 

@@ -60,6 +60,25 @@ def test_broken_pictures_are_named_and_the_others_are_done(tiny_run, photos, tmp
     assert len(pd.read_csv(tmp_path / "out" / "predictions.csv")) == 3
 
 
+def test_a_picture_is_segmented_window_by_window_as_eval_does(tiny_run, tmp_path, capsys):
+    photo = picture(tmp_path / "wide.png", (120, 80))
+    for name, options in {"whole": ["--size", "own"], "one": ["--size", "own", "--window", "80", "120"],
+                          "many": ["--size", "own", "--window", "32", "40", "--stride", "16", "20"]}.items():
+        assert predict(tiny_run, photo, "--out", tmp_path / name, *options) == 0
+    masks = {name: np.asarray(Image.open(tmp_path / name / "wide_average.png")) for name in ("whole", "one", "many")}
+    assert (masks["one"] == masks["whole"]).all() and masks["many"].shape == (80, 120, 3)
+    assert (masks["many"] != masks["whole"]).any()
+    capsys.readouterr()
+    assert predict(tiny_run, photo, "--stride", "8", "8", "--out", tmp_path / "no") == 2
+    assert "needed: --window HEIGHT WIDTH" in capsys.readouterr().err and not (tmp_path / "no").exists()
+
+
+def test_numbers_for_a_server_cannot_be_a_film(tiny_run, tmp_path, capsys):
+    (tmp_path / "a.mp4").write_text("never opened")
+    assert predict(tiny_run, tmp_path / "a.mp4", "--masks", "ids", "--out", tmp_path / "out") == 2
+    assert "is a video; needed: colour" in capsys.readouterr().err
+
+
 def make_film(path):
     """Five frames of 66x50."""
     av = pytest.importorskip("av")

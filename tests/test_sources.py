@@ -643,6 +643,15 @@ def test_eval_at_the_own_size_and_by_windows(own_run, capsys):
     assert (run / "scores_folder_val.json").read_bytes() == before, "what `reproduce` compares stays"
 
 
+def test_a_split_without_one_label_is_no_score(own_run, tmp_path, capsys):
+    """As the test split of Cityscapes, whose labels are kept by its server."""
+    root = make_folder(tmp_path, ("test/",))
+    for label in (root / "labels" / "test").iterdir():
+        write(label, np.full((HEIGHT, WIDTH), 255, np.uint8))
+    assert cli.main(["eval", str(own_run / "run"), "--root", str(root), "--split", "test", "--no-progress"]) == 2
+    assert "no pixel of test of folder has a label; needed: a split with labels" in capsys.readouterr().err
+
+
 # Mistakes
 
 def mistakes(folder, root):
