@@ -202,7 +202,9 @@ def variations(methods) -> pd.DataFrame:
             found.append((base, ", ".join(names), ", ".join(values), label))
     for base, setting in dict.fromkeys(line[:2] for line in found):
         if base in set(methods):
-            found.append((base, setting, default_of(base, setting), base))
+            tried = {line[2] for line in found if line[:2] == (base, setting)}
+            default = default_of(base, setting)  # where that was tried, the study has another value for the plain method
+            found.append((base, setting, "default" if default in tried else default, base))
     return pd.DataFrame(sorted(found, key=_place), columns=["base", "setting", "value", "label"])
 
 

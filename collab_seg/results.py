@@ -21,7 +21,7 @@ import pandas as pd
 
 from .compare import GROUPS, best_peer, group, plain_methods, read_curves, read_results, scores, variations
 from .core import UserError, write_atomic
-from .tables import TABLES, class_columns, make_table
+from .tables import TABLES, class_columns, make_table, same_seeds
 
 # %% ../nbs/11_results.ipynb #cell-008
 BLUE, ORANGE, GREY = "#0173b2", "#de8f05", "#949494"  # of seaborn's "colorblind": CNN, ViT, nobody
@@ -178,7 +178,7 @@ def sensitivity_figure(rows, curves=None):
     settings = list(found.groupby(["base", "setting"], sort=False))
     figure, axes = panels(min(3, len(settings)), 2.6, -(-len(settings) // 3))
     for axis, ((base, setting), points) in zip(axes, settings):
-        runs = points.merge(rows[rows.student != "average"], left_on="label", right_on="method")
+        runs = same_seeds(rows[rows.student != "average"], points)
         seaborn.pointplot(runs, x="value", y="miou", hue="student", hue_order=["cnn", "vit"], palette=[BLUE, ORANGE],
                           markers=["o", "s"], linestyles=["-", "--"], errorbar="sd", ax=axis, legend=axis is axes[0])
         for place in [k for k, label in enumerate(points.label) if label == base]:

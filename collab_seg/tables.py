@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TESTS', 'TABLES', 'number', 'p_value', 'spread', 'gap', 'about', 'relative', 'summary', 'against', 'versus_alone',
-           'versus_best_peer', 'bar', 'bars', 'class_columns', 'classes', 'ensemble', 'sensitivity', 'Table',
-           'make_table']
+           'versus_best_peer', 'bar', 'bars', 'class_columns', 'classes', 'ensemble', 'same_seeds', 'sensitivity',
+           'Table', 'make_table']
 
 # %% ../nbs/10c_tables.ipynb #cell-005
 import re
@@ -179,19 +179,28 @@ def ensemble(rows):
     return pd.DataFrame(lines), about(rows) + note
 
 # %% ../nbs/10c_tables.ipynb #cell-024
+def same_seeds(rows, found):
+    "The varied settings with their rows; of the plain method the seeds with which a setting was varied, and no others."
+    runs = found.merge(rows, left_on="label", right_on="method")
+    varied = {tuple(key) for key in runs[runs.label != runs.base][["base", "setting", "seed"]].to_numpy().tolist()}
+    return runs[[key in varied for key in zip(runs.base, runs.setting, runs.seed)]]
+
+
 def sensitivity(rows):
     "mIoU at each value of each setting that was varied, and the difference to the default."
     table, found = scores(rows), variations(rows.method)
     if found.empty:
         raise UserError("no setting was varied; needed: rows of a method such as 'collab temperature=2.0'")
-    lines = []
+    lines, kept = [], same_seeds(rows[rows.student != "average"], found)
     for line in found.itertuples():
-        runs, plain = table.loc[line.label], line.label == line.base
+        plain, here = line.label == line.base, kept[(kept.label == line.label) & (kept.setting == line.setting)]
+        runs = table.loc[line.label].loc[sorted(here.seed.unique())]
         value = line.value if line.value == "default" else line.value + " (default)" * plain
         lines.append({"method": line.base, "setting": line.setting, "value": value, "seeds": str(len(runs)),
                       "cnn": spread(runs.cnn), "vit": spread(runs.vit),
                       "minus default": "" if plain else gap(paired(table, line.label, line.base))})
-    note = " Minus default: the mean of both students, paired over seeds, with a 95 % paired t interval."
+    note = (" The default's line has the seeds with which the setting was varied. Minus default: the mean of both students, "
+            "paired over seeds, with a 95 % paired t interval.")
     return pd.DataFrame(lines), about(rows) + note
 
 # %% ../nbs/10c_tables.ipynb #cell-027
