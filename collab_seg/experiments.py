@@ -416,8 +416,6 @@ def do_run(study: Study, run: Run, out, progress: bool = False) -> None:
     folder, steps = Path(out) / run.folder, run.config.optim.steps
     sweep(folder)  # what a killed process was writing; only we hold the lock
     if not (folder / "summary.json").exists():
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
         train(run.config, folder, (folder / "config.json").exists(), progress, save_every=max(1, min(200, steps // 4)))
     if not (folder / "rows.json").exists():
         scores, source, _, _ = score_run(folder, study.score, root=run.config.data.root, progress=progress)

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['BLUE', 'ORANGE', 'GREY', 'MARKERS', 'FLOWS', 'FIGURES', 'MARKER', 'panels', 'legend_beside', 'class_gains',
            'gains_figure', 'cost_figure', 'shown_methods', 'at_the_end', 'lines_figure', 'learning_figure',
-           'cka_figure', 'flow_figure', 'sensitivity_figure', 'fingerprint', 'save_picture', 'write_report',
-           'shown_lines', 'compare', 'old_pictures', 'check_shown', 'studies_in', 'report_command']
+           'cka_figure', 'flow_figure', 'sensitivity_figure', 'fingerprint', 'save_picture', 'tex_figure',
+           'write_report', 'shown_lines', 'compare', 'old_pictures', 'check_shown', 'studies_in', 'report_command']
 
 # %% ../nbs/11_results.ipynb #cell-005
 import csv
@@ -21,7 +21,7 @@ import pandas as pd
 
 from .compare import GROUPS, best_peer, group, plain_methods, read_curves, read_results, scores, variations
 from .core import UserError, write_atomic
-from .tables import TABLES, class_columns, make_table, same_seeds
+from .tables import TABLES, class_columns, for_tex, make_table, same_seeds
 
 # %% ../nbs/11_results.ipynb #cell-008
 BLUE, ORANGE, GREY = "#0173b2", "#de8f05", "#949494"  # of seaborn's "colorblind": CNN, ViT, nobody
@@ -218,10 +218,16 @@ def save_picture(path, figure, alt: str, origin: str) -> Path:
     return write_atomic(path, buffer.getvalue())
 
 # %% ../nbs/11_results.ipynb #cell-028
+def tex_figure(name: str, caption: str) -> str:
+    "A picture for LaTeX, with its alt text as the caption."
+    return "\n".join([r"\begin{figure}", r"\centering", rf"\includegraphics[width=\linewidth]{{{name}}}",
+                      rf"\caption{{{for_tex(caption)}}}", r"\end{figure}"])
+
+
 def write_report(study: str, results="results", out="report") -> list[Path]:
     "Write STUDY.md, STUDY.tex and the figures; returns what was written."
     rows, curves = read_results(Path(results) / f"{study}.csv"), read_curves(Path(results) / f"{study}_curves.csv")
-    markdown, latex, pictures, origin = [f"# {study}"], [], [], f"{study} {fingerprint(results, study)}"
+    markdown, latex, pictures, origin = [f"# {study}"], [r"% needs \usepackage{booktabs, graphicx, longtable}"], [], f"{study} {fingerprint(results, study)}"
     for name, (title, _) in TABLES.items():
         try:
             table = make_table(f"{study}/{name}", results)
@@ -234,6 +240,7 @@ def write_report(study: str, results="results", out="report") -> list[Path]:
             figure, alt = draw(rows, curves)
             pictures.append(save_picture(Path(out) / f"{study}_{name}.png", figure, alt, origin))
             markdown.append(f"## {title}\n\n![{alt}]({pictures[-1].name})")
+            latex.append(tex_figure(pictures[-1].name, alt))
         except UserError as error:
             markdown.append(f"## {title}\n\nNot there: {error}.")
     texts = {"md": "\n\n".join(markdown) + "\n", "tex": "\n\n".join(latex) + "\n"}

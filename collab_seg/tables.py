@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TESTS', 'TABLES', 'number', 'p_value', 'spread', 'gap', 'about', 'relative', 'summary', 'against', 'versus_alone',
            'versus_best_peer', 'bar', 'bars', 'class_columns', 'classes', 'ensemble', 'same_seeds', 'sensitivity',
-           'Table', 'make_table']
+           'for_tex', 'Table', 'make_table']
 
 # %% ../nbs/10c_tables.ipynb #cell-005
 import re
@@ -215,6 +215,11 @@ TABLES = {  # name -> title, function
 }
 
 
+def for_tex(text: str) -> str:
+    "A sentence as LaTeX wants it."
+    return re.sub(r"([%_&#])", r"\\\1", text).replace("^", r"\^{}")
+
+
 @dataclass(frozen=True, repr=False)
 class Table:
     "A table of finished text, its origin and its note; as Markdown and as LaTeX."
@@ -232,10 +237,10 @@ class Table:
         return f"<!-- report: {self.origin} -->\n\n{body}\n\n{self.note}"
 
     def latex(self) -> str:
-        "Origin, a booktabs table with the note as its caption."
-        caption = re.sub(r"([%_&#])", r"\\\1", self.note).replace("^", r"\^{}")
+        "Origin, a booktabs table with the note as its caption; a long one may go over several pages."
         columns = "l" + "r" * (self.frame.shape[1] - 1)
-        text = self.frame.to_latex(index=False, escape=True, caption=caption, column_format=columns)
+        text = self.frame.to_latex(index=False, escape=True, caption=for_tex(self.note), column_format=columns,
+                                   longtable=len(self.frame) > 30)
         return f"% report: {self.origin}\n" + text.replace("±", r"$\pm$").replace("<", "$<$").rstrip()
 
     __repr__ = _repr_markdown_ = markdown

@@ -6,11 +6,11 @@
 __all__ = ['LOSSES', 'METHODS', 'WEIGHTS', 'PATIENCE', 'PACKAGES', 'LOGS', 'LOST', 'WAYS', 'PICTURE_TITLES', 'term_weight',
            'known_method', 'method_losses', 'task_loss', 'class_weights', 'flow', 'low_cka', 'Pair', 'ramp',
            'total_loss', 'learning_rate', 'make_accelerator', 'synchronized', 'make_ema', 'Both', 'make_optimizer',
-           'outputs_in_parts', 'backward_in_parts', 'train_step', 'environment', 'peak_mb', 'kept_rows', 'CSVLog',
-           'save_state', 'load_state', 'Stopped', 'stop_requests', 'snapshot_steps', 'snapshot_plan', 'open_run',
-           'sweep', 'start_run', 'leave_nothing', 'make_batches', 'save_students', 'Training', 'asked', 'batch_names',
-           'not_finite', 'Loop', 'train', 'evaluate', 'probabilities', 'window_starts', 'windowed', 'score_table',
-           'open_students', 'score_run', 'result_rows', 'append_rows', 'picture_row', 'save_pictures']
+           'outputs_in_parts', 'backward_in_parts', 'train_step', 'environment', 'forget_peak', 'peak_mb', 'kept_rows',
+           'CSVLog', 'save_state', 'load_state', 'Stopped', 'stop_requests', 'snapshot_steps', 'snapshot_plan',
+           'open_run', 'sweep', 'start_run', 'leave_nothing', 'make_batches', 'save_students', 'Training', 'asked',
+           'batch_names', 'not_finite', 'Loop', 'train', 'evaluate', 'probabilities', 'window_starts', 'windowed',
+           'score_table', 'open_students', 'score_run', 'result_rows', 'append_rows', 'picture_row', 'save_pictures']
 
 # %% ../nbs/08_train.ipynb #cell-005
 import csv
@@ -361,10 +361,21 @@ def environment(device="cpu") -> dict:
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None}
 
 # %% ../nbs/08_train.ipynb #cell-040
+def forget_peak() -> None:
+    "Begin anew to look for the most memory, as one process may do several runs; not every system can."
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: proc(5)
+
+
 def peak_mb() -> int:
-    "The most memory that this process has used so far, in MB: of the GPU where there is one, else of the machine."
+    "The most memory that this process has used, since it was last forgotten, in MB: of the GPU where there is one."
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() // 2**20
+    with suppress(OSError):
+        told = Path("/proc/self/status").read_text().partition("VmHWM:")[2]
+        return int(told.split()[0]) // 2**10
     try:
         import resource
     except ImportError:  # Windows
@@ -756,6 +767,7 @@ def train(
         sweep(run)
         return run
     known_method(config.distill.method)
+    forget_peak()
     source = open_source(config.data)
     accelerator = make_accelerator(optim, known_trackers(trackers), run)
     seed_everything(optim.seed)
