@@ -28,9 +28,9 @@ def make_tree(preset: str, root: Path) -> Path:
     import test_sources
 
     def make_camvid(root):
-        for number, split in enumerate(["train"] * 4 + ["val"]):
-            test_sources.write(root / split / f"{number}.png", test_sources.photo(number))
-            test_sources.write(root / f"{split}annot" / f"{number}.png", test_sources.classes(11, number, void=11))
+        for number, (split, name) in enumerate([("train", "0"), ("train", "1"), ("train", "2"), ("train", "0006R0_3"), ("val", "4")]):
+            test_sources.write(root / split / f"{name}.png", test_sources.photo(number))
+            test_sources.write(root / f"{split}annot" / f"{name}.png", test_sources.classes(11, number, void=11))
         return root
 
     before = test_sources.HEIGHT, test_sources.WIDTH

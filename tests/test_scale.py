@@ -251,6 +251,23 @@ def test_a_study_on_camvid_can_be_planned(name, runs, tmp_path, capsys):
     assert f"{runs} runs, 0 done, {runs} to do: about" in capsys.readouterr().out and not (tmp_path / "out").exists()
 
 
+def test_each_way_beyond_the_method_takes_steps_of_its_own(tmp_path, monkeypatch):
+    """nbs/studies/camvid_beyond.py puts its ideas in the place of the kit's classes: does what it puts there still do anything?"""
+    import runpy
+
+    root = tree("camvid", tmp_path / "data")
+    for name in ("Pair", "make_optimizer"):
+        monkeypatch.setattr(train, name, getattr(train, name))  # so that they come back
+    monkeypatch.setattr(sys, "argv", ["camvid_beyond.py", "--root", str(root), "--out", str(tmp_path / "out"), "--steps", "4", "--seeds", "0"])
+    runpy.run_path(str(STUDIES / "camvid_beyond.py"), run_name="__main__")
+    with open(tmp_path / "out" / "camvid_beyond.csv", newline="") as file:
+        labels = {row["method"] for row in csv.DictReader(file)}
+    weights = {label: (tmp_path / "out" / f"{label}-s0" / "vit.safetensors").read_bytes() for label in labels}
+    assert len(labels) == 15 and not list((tmp_path / "out").glob("*/failed.json"))
+    assert weights["alone"] != weights["collab"] and weights["alone"] != weights["alone_own_views"] and weights["alone"] != weights["alone_strong"]
+    assert all(weights[label] != weights["collab"] for label in labels - {"collab", "collab_peer_correct"})
+
+
 def test_the_capacity_study_has_all_nine_pairs_and_each_student_alone():
     study = read_study(STUDIES / "camvid_capacity.toml")
     pairs = {method: {(run.config.students.cnn, run.config.students.vit) for run in study.runs if run.config.distill.method == method}

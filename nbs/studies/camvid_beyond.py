@@ -4,7 +4,8 @@
 
 Learnt on the training images without one sequence (`fit`), scored on that sequence (`held_out`), for this is a search; else as
 camvid_pocket.toml. What won would become a setting; until then each idea is a few lines here. results/camvid_beyond.csv has
-the rows, results/LOG.md what they say.
+the rows, results/LOG.md what they say. The config.json of such a run does not tell what was put in the place of Pair: its label,
+which names its folder, does. So this script does a run again, and `collab-seg reproduce` cannot.
 """
 
 import argparse
