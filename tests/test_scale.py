@@ -263,7 +263,7 @@ def test_each_way_beyond_the_method_takes_steps_of_its_own(tmp_path, monkeypatch
     with open(tmp_path / "out" / "camvid_beyond.csv", newline="") as file:
         labels = {row["method"] for row in csv.DictReader(file)}
     weights = {label: (tmp_path / "out" / f"{label}-s0" / "vit.safetensors").read_bytes() for label in labels}
-    assert len(labels) == 15 and not list((tmp_path / "out").glob("*/failed.json"))
+    assert len(labels) == 16 and not list((tmp_path / "out").glob("*/failed.json"))
     assert weights["alone"] != weights["collab"] and weights["alone"] != weights["alone_own_views"] and weights["alone"] != weights["alone_strong"]
     assert all(weights[label] != weights["collab"] for label in labels - {"collab", "collab_peer_correct"})
 

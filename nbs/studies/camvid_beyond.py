@@ -16,8 +16,10 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from collab_seg import experiments, train
+from collab_seg.bsd_pixel import pixel_directions
 from collab_seg.core import PRESETS, Config, StudentOutput
 from collab_seg.hfd import on_one_grid
+from collab_seg.peers import gated
 from collab_seg.train import Pair
 
 make_optimizer = train.make_optimizer
@@ -109,6 +111,21 @@ class BalancedPull(Pair):
         return float(torch.stack([grad.norm() for grad in grads if grad is not None]).norm())
 
 
+def mistakes(loss, cnn, vit, label) -> dict:
+    "Masks of pixels that a student gets wrong and its peer right."
+    maps = pixel_directions(cnn.logits, vit.logits, label, peer_correct=True)
+    wrong = {"to_cnn": cnn.logits.argmax(1) != label, "to_vit": vit.logits.argmax(1) != label}
+    return maps | {way: maps[way] & wrong[way] for way in wrong}
+
+
+class OnlyMistakes(Pair):
+    "The pixel term teaches where there is something to learn, and nowhere else (see what_is_taught.py)."
+
+    def terms(self, cnn, vit, target):
+        gated(self.losses["pixel"], mistakes)
+        return super().terms(cnn, vit, target)
+
+
 def fast_heads(pair, config):
     "The optimiser with five times the rate for what only distillation has: the layers that translate between students."
     optimizer = make_optimizer(pair, config)
@@ -147,6 +164,7 @@ def tries() -> dict[str, tuple]:
         "collab_affinity": (distill(region_distance="affinity"),), "collab_cells": (distill(region_distance="cells"),),
         "alone_strong": (strong(alone),), "collab_strong": (strong(collab),),
         "collab_late": (distill(start=0.5),), "collab_peer_correct": (distill(peer_correct=True),),
+        "collab_only_mistakes": (collab, OnlyMistakes),
     }
 
 
