@@ -126,7 +126,8 @@ def find_folder(settings: ImageConfig, root, split: str) -> tuple[list, list]:
 
 def load_folder(settings: ImageConfig, root, split: str):
     "A split of an own folder as a datasets.Dataset; a UserError names what is missing."
-    found, images, part, files = find_folder(settings, root, split), home_of(root, "folder", "images", ()) / "images", "", "PNG or JPEG files"
+    found, part, files = find_folder(settings, root, split), "", "PNG or JPEG files"
+    images = home_of(root, "folder", "images", ()) / "images"
     there = parts_of(images)
     if split == "val" and "val" not in there:
         part, files = f" (val_fraction is {settings.val_fraction})", "a folder val, or a larger --val-fraction"
