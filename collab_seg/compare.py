@@ -187,9 +187,11 @@ def holm(p_values) -> list[float]:
 
 # %% ../nbs/10b_compare.ipynb #cell-034
 def default_of(base: str, setting: str) -> str:
-    "The value that a setting has in a plain method, where DistillConfig tells; else the word default."
-    values = [getattr(DistillConfig(), name, None) for name in setting.split(", ")]
-    return "default" if base == "collab_plus" or None in values else ", ".join(map(str, values))
+    "The value that a setting has in a plain method, where DistillConfig tells; else, and for weights, the word default."
+    names = setting.split(", ")
+    values = [getattr(DistillConfig(), name, None) for name in names]
+    weight = any(name.endswith("_weight") for name in names)  # a study may set it for all its runs
+    return "default" if weight or base == "collab_plus" or None in values else ", ".join(map(str, values))
 
 
 def variations(methods) -> pd.DataFrame:
@@ -202,9 +204,7 @@ def variations(methods) -> pd.DataFrame:
             found.append((base, ", ".join(names), ", ".join(values), label))
     for base, setting in dict.fromkeys(line[:2] for line in found):
         if base in set(methods):
-            tried = {line[2] for line in found if line[:2] == (base, setting)}
-            default = default_of(base, setting)  # where that was tried, the study has another value for the plain method
-            found.append((base, setting, "default" if default in tried else default, base))
+            found.append((base, setting, default_of(base, setting), base))
     return pd.DataFrame(sorted(found, key=_place), columns=["base", "setting", "value", "label"])
 
 
