@@ -1,4 +1,4 @@
-"""Ways beyond the method that are no settings of the kit: does one of them make collaborating pay?
+"""Ways beyond the method, most of them no settings of the kit: does one of them make collaborating pay?
 
     python nbs/studies/camvid_beyond.py --root CAMVID --out DIR        several at once share DIR; the same line goes on
 
