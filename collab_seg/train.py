@@ -373,7 +373,7 @@ def peak_mb() -> int:
     "The most memory that this process has used, since it was last forgotten, in MB: of the GPU where there is one."
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() // 2**20
-    with suppress(OSError):
+    with suppress(OSError, IndexError):  # no such file, or no such line
         told = Path("/proc/self/status").read_text().partition("VmHWM:")[2]
         return int(told.split()[0]) // 2**10
     try:
