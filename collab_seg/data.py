@@ -386,9 +386,8 @@ def check_report(source: Source, root, splits=None, most: int = 10, progress: bo
             if source.find is None:  # there is no reading it at all
                 raise
             names, found = [], [Problem("missing folder", str(error))]
-        known = {*problems}  # parts that are held out share a folder, and its problems
-        found = [problem for problem in found if problem not in known]
-        problems += found
+        known = {*problems}  # splits may share files, and their problems
+        problems += [problem for problem in found if problem not in known]
         counts = f"{len(names)} image{'s' * (len(names) != 1)}, {len(found)} problem{'s' * (len(found) != 1)}"
         lines.append(f"{split}: {counts}, file list sha256 {file_list_sha(names)}")
     if not splits and len(missing) == len(source.splits):
