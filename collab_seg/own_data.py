@@ -127,6 +127,8 @@ def find_folder(settings: ImageConfig, root, split: str) -> tuple[list, list]:
 def load_folder(settings: ImageConfig, root, split: str):
     "A split of an own folder as a datasets.Dataset; a UserError names what is missing."
     found, part, files = find_folder(settings, root, split), "", "PNG or JPEG files"
+    if found[0]:  # the rest is for the sentence that says where there are none
+        return load_pairs(found, split)
     images = home_of(root, "folder", "images", ()) / "images"
     there = parts_of(images)
     if split == "val" and "val" not in there:
