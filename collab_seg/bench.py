@@ -122,10 +122,10 @@ def small(preset: str, batch: int, setting: Setting, **students) -> Config:
 
 
 class Trainer:
-    "Two students and one step of collab on them."
+    "Two students and one step on them, by the method of the settings."
 
     def __init__(self, config: Config, classes: int):
-        self.config = dataclasses.replace(config, distill=dataclasses.replace(config.distill, method="collab"))
+        self.config = config
         self.accelerator = make_accelerator(config.optim)
         self.bare = Pair(*build_students(config.students, classes, seed=0))
         self.bare.losses.update(method_losses(self.config, self.bare.cnn, self.bare.vit))

@@ -468,7 +468,8 @@ def start_processes(count: int, arguments: list[str]) -> list:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // count))
-    shared = {**os.environ, "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": threads}
+    shared = {**os.environ, "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
+              "OMP_NUM_THREADS": threads}
     command = [sys.executable, "-m", "collab_seg", *arguments]
     around = [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
     return [subprocess.Popen(command, start_new_session=True, env=its) for its in around]  # nosec B603 # no shell

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from .core import PAIRS, PRESETS, Config, StudentOutput, config_sha, one_of
 from .data import open_source
-from .train import METHODS, environment, method_losses, peak_mb, task_loss, train
+from .train import METHODS, environment, method_losses, task_loss, train
 from .vit import build_students
 
 # %% ../nbs/08b_cost.ipynb #cell-008
@@ -111,11 +111,11 @@ def few_steps(config: Config, batch_size: int = 2, steps: int = 3) -> dict:
     data = dataclasses.replace(config.data, workers=0)
     with tempfile.TemporaryDirectory() as folder:
         run = train(Config(data, students, config.distill, optim), Path(folder) / "run", progress=False)
-        seconds = json.loads((run / "summary.json").read_text())["seconds"]
+        summary = json.loads((run / "summary.json").read_text())
         lost = int(pd.read_csv(run / "metrics.csv")["skipped"].sum())
     around = environment()
     here = {"steps_here": steps - lost, "batch_here": batch_size, "precision_here": optim.precision,
-            "seconds_a_step": round(seconds / steps, 2), "peak_mb": peak_mb()}
+            "seconds_a_step": round(summary["seconds"] / steps, 2), "peak_mb": summary["peak_mb"]}
     return here | {"machine": around["gpu"] or f"{around['machine']} CPU",
                    **{name: around[name] for name in ("threads", "torch", "commit")}}
 

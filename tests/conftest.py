@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+DEVICE = os.environ.get("COLLAB_SEG_TEST_DEVICE", "cpu")  # auto: what the tests train is trained on a GPU
 RELIABILITY: dict[str, list[int]] = {}  # fault -> how often tried, survived, and how often something was lost
 
 
@@ -54,7 +55,7 @@ def tiny_config(method="collab", seed=0, steps=3, **data):
     return dataclasses.replace(
         toy, data=dataclasses.replace(toy.data, size=(48, 64), crop=(48, 64), **data),
         distill=DistillConfig(method=method),
-        optim=dataclasses.replace(toy.optim, steps=steps, batch_size=2, seed=seed, device="cpu"))
+        optim=dataclasses.replace(toy.optim, steps=steps, batch_size=2, seed=seed, device=DEVICE))
 
 
 @pytest.fixture(scope="session")

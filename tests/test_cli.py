@@ -9,10 +9,11 @@ import time
 
 import numpy as np
 import pytest
+from conftest import DEVICE
 from PIL import Image
 
 COMMAND = [sys.executable, "-m", "collab_seg"]
-TINY = ["--preset", "toy", "--size", "48", "64", "--crop", "48", "64", "--batch-size", "2", "--device", "cpu"]
+TINY = ["--preset", "toy", "--size", "48", "64", "--crop", "48", "64", "--batch-size", "2", "--device", DEVICE]
 
 
 def call(*arguments, cwd=None):

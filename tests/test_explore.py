@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import tiny_config
+from conftest import DEVICE, tiny_config
 
 import collab_seg.explore as explore
 from collab_seg.cli import main
@@ -187,7 +187,7 @@ def test_without_ipywidgets_only_the_widgets_are_missing(monkeypatch):
 
 
 def test_train_keeps_snapshots(tmp_path, capsys):
-    flags = ["--preset", "toy", "--size", "48", "64", "--crop", "48", "64", "--batch-size", "2", "--device", "cpu", "--no-progress"]
+    flags = ["--preset", "toy", "--size", "48", "64", "--crop", "48", "64", "--batch-size", "2", "--device", DEVICE, "--no-progress"]
     assert main(["train", *flags, "--steps", "4", "--snapshots", "-1", "--out", str(tmp_path / "run")]) == 2
     assert "snapshots is -1" in capsys.readouterr().err and not (tmp_path / "run").exists()
     assert main(["train", *flags, "--steps", "4", "--snapshots", "2", "--out", str(tmp_path / "run")]) == 0

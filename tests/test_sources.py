@@ -14,6 +14,7 @@ import datasets
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from conftest import DEVICE
 import torch
 import torchvision
 from PIL import Image
@@ -30,7 +31,7 @@ PALETTE = benchmarks.voc_palette(256)
 TRAIN_IDS = {7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12, 26: 13, 27: 14,
              28: 15, 31: 16, 32: 17, 33: 18}
 SMALL = ["--size", "32", "48", "--crop", "32", "48", "--cnn", "mobilenetv2_050", "--decoder-width", "16", "--head-width", "16",
-         "--steps", "2", "--batch-size", "2", "--device", "cpu", "--no-progress"]
+         "--steps", "2", "--batch-size", "2", "--device", DEVICE, "--no-progress"]
 
 
 @pytest.fixture(autouse=True, scope="module")

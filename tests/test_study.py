@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import survives
+from conftest import DEVICE, survives
 from PIL import Image
 
 from collab_seg.cli import main
 
 STUDIES = Path(__file__).parent.parent / "nbs" / "studies"
-HEAD = """name = "tiny"
+HEAD = f"""name = "tiny"
 preset = "pocket"
 about = "Six tiny images."
 [set]
@@ -28,7 +28,7 @@ students.cnn = "test_resnet"
 data.size = [32, 48]
 data.crop = [32, 48]
 optim.batch_size = 2
-optim.device = "cpu"
+optim.device = "{DEVICE}"
 optim.steps = 8
 """
 RUNS = """[[runs]]
