@@ -12,6 +12,7 @@ from torch import nn
 nn.Dropout.forward = nn.Dropout2d.forward = lambda self, x: x  # each process would draw its own
 torch.backends.cudnn.allow_tf32 = False
 if "RANK" in os.environ:
+    os.environ["LOCAL_RANK"] = "0"  # accelerate's barrier names the GPU of this number
     torch.distributed.init_process_group("gloo")
 
 from collab_seg.cli import main  # noqa: E402

@@ -244,7 +244,7 @@ def test_three_steps_of_every_method_of_a_benchmark(preset, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("name, runs", [("camvid_pocket", 124), ("camvid_unweighted", 22), ("camvid_few", 24), ("camvid_long", 12),
-                                         ("camvid_capacity", 36), ("camvid_pretrained", 12), ("camvid_rates", 4), ("camvid_large", 6), ("camvid_gpu", 12)])
+                                         ("camvid_capacity", 36), ("camvid_pretrained", 12), ("camvid_rates", 4), ("camvid_large", 6), ("camvid_gpu", 6)])
 def test_a_study_on_camvid_can_be_planned(name, runs, tmp_path, capsys):
     root = tree("camvid", tmp_path / "data")
     assert main(["study", str(STUDIES / f"{name}.toml"), "--root", str(root), "--out", str(tmp_path / "out"), "--dry-run"]) == 0
