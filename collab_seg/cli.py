@@ -295,8 +295,9 @@ class Reproduce:
       collab-seg reproduce runs/pocket/collab-s0               compare, then throw the new run away
       collab-seg reproduce runs/pocket/collab-s0 --out again   keep it
 
-    The same machine, versions and number of threads give the same figures to the last digit. The number of
-    threads is taken from the run; whatever else is different by now is listed.
+    On a CPU, the same machine, versions and number of threads give the same figures to the last digit. The number
+    of threads is taken from the run; whatever else is different by now is listed. A GPU gives other last digits
+    each time: look at how far the figures are apart.
     """
 
     run_dir: Positional[str]  # a finished run
@@ -314,7 +315,7 @@ class Reproduce:
 # %% ../nbs/14_cli.ipynb #cell-017
 @dataclass(frozen=True)
 class Cost:
-    """Say what a run costs: FLOPs, which are counted, and GPU hours, under an assumption that is named.
+    """Say what a run costs: FLOPs, which are counted, and GPU hours, from steps that were measured.
 
     Try
       collab-seg cost voc                      each pair of students that is usual at this size
@@ -329,13 +330,13 @@ class Cost:
         import pandas as pd
 
         from collab_seg.core import PAIRS
-        from collab_seg.cost import ASSUMED, cost_row
+        from collab_seg.cost import MEASURED, cost_row
 
         usual = PRESETS[one_of("preset", self.preset, PRESETS)].students.cnn_weights == "imagenet"
         for number, pair in enumerate(PAIRS if usual else (None,)):
             row = cost_row(self.preset, pair, self.method, None if number else self.root)
             print(pd.Series(row).drop("config_sha").to_string(), end="\n\n", flush=True)
-        print(f"FLOPs are of one crop, forward and backward; hours are of an {ASSUMED}")
+        print(f"FLOPs are of one crop, forward and backward; hours are of {MEASURED}")
 
 # %% ../nbs/14_cli.ipynb #cell-018
 @dataclass(frozen=True)

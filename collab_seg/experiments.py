@@ -41,7 +41,7 @@ from tqdm.auto import tqdm
 
 from .core import (PRESETS, Config, DistillConfig, StudentConfig, UserError, check_config, config_from_dict, config_from_json,
                              config_sha, one_of, write_atomic)
-from .cost import ASSUMED, gpu_hours, too_large_here
+from .cost import MEASURED, gpu_hours, too_large_here
 from .data import open_source, thinned
 from .train import (METHODS, Stopped, known_method, make_batches, method_losses, result_rows,
                               score_run, stop_requests, sweep, train)
@@ -538,7 +538,7 @@ def plan_text(study: Study, runs, out, jobs: int = 1, try_out: bool = True) -> s
             hours = sum(gpu_hours(run.config, len(open_source(run.config.data).classes),
                                   run.config.optim.steps - state.step)
                         for run, state in zip(study.runs, found) if run in left)
-            lines[-1] += f": about {hours:.0f} GPU hours ({ASSUMED}); not tried, for there is no GPU here"
+            lines[-1] += f": about {hours:.1f} GPU hours ({MEASURED}); not tried, for there is no GPU here"
         elif not times and try_out:
             try:
                 times, how = {"": trial(study, threads_each(jobs))}, "from a trial of 4 steps"

@@ -3,7 +3,7 @@
 python tests/benchmark_gpu.py [TABLE]
 
 Seconds are those of a step on a batch that lies on the GPU already (median of the timed ones, and their quartiles); `busy` is
-the share of them in which the GPU computes; `data` rows are the images a second that the preset's pipeline gives here.
+the share of them in which the GPU computes.
 """
 
 import csv
@@ -11,23 +11,21 @@ import dataclasses
 import itertools
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from benchmark_cost import ROOT, SIZES, make_tree
+from benchmark_cost import ROOT, SIZES
 
-from collab_seg.bench import Trainer, at, random_batch
+from collab_seg.bench import Trainer, random_batch
 from collab_seg.core import PAIRS, PRESETS
 from collab_seg.cost import crop_flops
-from collab_seg.data import open_source
-from collab_seg.train import environment, forget_peak, make_batches, peak_mb
+from collab_seg.train import environment, forget_peak, peak_mb
 
 CLASSES = {"camvid": 11, "voc": 21, "cityscapes": 19}
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # FLOP/s in bf16 without sparsity, by the data sheets of the SXM modules
-COLUMNS = ("what", "preset", "cnn", "vit", "terms", "precision", "crop", "batch_size", "seconds_a_step", "quartiles", "images_per_s",
+COLUMNS = ("preset", "cnn", "vit", "terms", "precision", "crop", "batch_size", "seconds_a_step", "quartiles", "images_per_s",
            "peak_mb", "busy", "gflop_image", "tflop_per_s", "share_of_bf16_peak", "hours_a_run", "gpu", "torch", "commit")
 WARM, TIMED = 5, 15
 
@@ -47,7 +45,7 @@ def step_row(preset: str, pair: str, method: str, precision: str) -> dict:
     config = dataclasses.replace(config, students=students, distill=dataclasses.replace(config.distill, method=method),
                                  optim=dataclasses.replace(config.optim, precision=precision, sync_batchnorm=False))
     optim = config.optim
-    row = {"what": "step", "preset": preset, "cnn": students.cnn, "vit": students.vit, "terms": method, "precision": precision,
+    row = {"preset": preset, "cnn": students.cnn, "vit": students.vit, "terms": method, "precision": precision,
            "crop": "x".join(map(str, config.data.crop)), "batch_size": optim.batch_size}
     forget_peak()
     trainer = Trainer(config, CLASSES[preset])
@@ -71,35 +69,14 @@ def step_row(preset: str, pair: str, method: str, precision: str) -> dict:
                   "hours_a_run": round(median * optim.steps / 3600, 2)}
 
 
-def data_row(preset: str, workers: int, count: int = 24) -> dict:
-    """One line: augmented batches of pictures of the true size, as fast as they come."""
-    config = PRESETS[preset]
-    with tempfile.TemporaryDirectory() as folder:
-        config = at(config, str(make_tree(preset, Path(folder))))
-        config = dataclasses.replace(config, data=dataclasses.replace(config.data, workers=workers))
-        batches = iter(make_batches(config, open_source(config.data), start=0))
-        for _ in range(8):  # the workers have started, and a cache is warm
-            next(batches)
-        began = time.perf_counter()
-        for _ in range(count):
-            next(batches)
-        seconds = (time.perf_counter() - began) / count
-        del batches
-    size, crop = ("x".join(map(str, sides)) for sides in (SIZES[preset], config.data.crop))
-    return {"what": f"data, {workers} workers, files of {size}", "preset": preset, "crop": crop, "batch_size": config.optim.batch_size,
-            "seconds_a_step": round(seconds, 4), "images_per_s": round(config.optim.batch_size / seconds, 1)}
-
-
 def main(table: Path) -> None:
     around = environment("cuda")
     here = {"gpu": around["gpu"], "torch": around["torch"], "commit": os.environ.get("COLLAB_SEG_COMMIT", around["commit"])}
     cases = [*itertools.product(SIZES, PAIRS, ("alone", "collab"), ("bf16",)),
              *(("camvid", next(iter(PAIRS)), method, precision) for method in ("alone", "collab") for precision in ("no", "fp16"))]
-    makers = [lambda case=case: step_row(*case) for case in cases]
-    makers += [lambda preset=preset: data_row(preset, max(1, (os.cpu_count() or 1) - 2)) for preset in SIZES]
     rows = []
-    for make in makers:
-        rows.append(make() | here)
+    for case in cases:
+        rows.append(step_row(*case) | here)
         print({name: rows[-1].get(name) for name in COLUMNS[:-3]}, flush=True)
         with table.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")

@@ -177,7 +177,7 @@ def test_the_cost_in_a_study_is_that_of_the_table(preset):
     assert rows[0]["config_sha"] == config_sha(collab), "the preset was changed: run tests/benchmark_cost.py again"
     assert rows[0]["steps_here"] == "3" and float(rows[0]["seconds_a_step"]) > 0 and int(rows[0]["peak_mb"]) > 500
     said = re.search(r"Cost: ([0-9.]+) GPU hours a run \(12 runs: ([0-9]+)\)", (STUDIES / f"{preset}_benchmark.toml").read_text())
-    assert said[1] == rows[0]["a100_hours"] and abs(int(said[2]) - 12 * float(rows[0]["a100_hours"])) <= 1
+    assert said[1] == rows[0]["gpu_hours"] and abs(int(said[2]) - 12 * float(rows[0]["gpu_hours"])) <= 1
 
 
 @pytest.mark.parametrize("preset", BENCHMARKS)
@@ -191,9 +191,9 @@ def test_a_benchmark_says_what_it_will_cost_where_it_cannot_be_tried(preset, tmp
     arguments = ["study", str(file), "--root", str(root), "--out", str(tmp_path / "out")]
     assert main([*arguments, "--dry-run"]) == 0
     said = capsys.readouterr().out
-    hours = float(re.search(r"12 runs, 0 done, 12 to do: about ([0-9]+) GPU hours .*an assumption", said)[1])
+    hours = float(re.search(r"12 runs, 0 done, 12 to do: about ([0-9.]+) GPU hours .*was measured", said)[1])
     told = int(re.search(r"12 runs: ([0-9]+)", file.read_text())[1])
-    assert 0.5 * told < hours <= told + 1  # the table counts collab's losses; the other methods have fewer
+    assert 0.9 * told < hours <= told + 1  # the table counts collab's losses; the other methods have fewer
     assert "could not start here: ImageNet weights of mobilenetv2_100 cannot be had" in said
     assert main(arguments) == 2 and "--cnn-weights random" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -290,6 +290,64 @@ def test_a_student_alone_does_not_see_which_other_it_has(tmp_path):
 def test_the_cost_command_counts_and_takes_three_steps(capsys):
     assert main(["cost", "toy"]) == 0
     said = capsys.readouterr().out
-    assert all(name in said for name in ("gflop_cnn", "pflop_run", "a100_hours", "peak_mb", "an assumption"))
+    assert all(name in said for name in ("gflop_cnn", "pflop_run", "gpu_hours", "peak_mb", "was measured"))
     assert re.search(r"steps_here +3\n", said)
     assert main(["cost", "tiny"]) == 2 and "'tiny'; known: toy" in capsys.readouterr().err
+
+
+# What a GPU may lack; tests/test_gpu.py has the real ones
+
+
+FULL = ("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.79 GiB of which 1.25 GiB is free. "
+        "Including non-PyTorch memory, this process has 6.52 GiB memory in use.\nSee the documentation")
+
+
+def test_full_memory_is_one_line_with_ways_out(tmp_path, capsys, monkeypatch):
+    flags = ["train", "--preset", "toy", "--size", "48", "64", "--crop", "48", "64", "--batch-size", "2", "--steps", "3", "--device", "cpu",
+             "--no-progress", "--save-every", "1", "--out", str(tmp_path / "run")]
+    real = train.train_step
+
+    def full_at(number, error):
+        def step(*args):
+            if args[-1] == number:
+                raise error
+            return real(*args)
+        return step
+
+    monkeypatch.setattr(train, "train_step", full_at(0, torch.OutOfMemoryError(FULL)))
+    assert main(flags) == 2
+    said = capsys.readouterr().err
+    assert "memory is full for a step (CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity" in said, said
+    assert "1.25 GiB is free)" in said and "--accumulate 2" in said and said.count("\n") == 1
+    assert not (tmp_path / "run").exists()  # so that the same command can be given again, with a smaller batch
+    monkeypatch.setattr(train, "train_step", full_at(2, RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")))
+    assert main(flags) == 2 and "what was saved is whole" in capsys.readouterr().err
+    monkeypatch.setattr(train, "train_step", real)
+    assert main(["train", "--resume", str(tmp_path / "run"), "--no-progress"]) == 0
+    with pytest.raises(RuntimeError, match="sizes"), train.room_for("a step", "less"):  # another mistake stays what it is
+        raise RuntimeError("sizes do not match")
+
+
+def test_an_image_that_is_too_large_wants_windows():
+    class Full:
+        num_classes = 3
+
+        def probabilities(self, images, size):
+            raise torch.OutOfMemoryError(FULL)
+
+        def __call__(self, images):
+            raise torch.OutOfMemoryError(FULL)
+
+    images = torch.zeros(1, 3, 64, 128)
+    for window, found in ((None, "64x128"), ((32, 32), "32x32")):
+        with pytest.raises(UserError, match=rf"memory is full for windows of {found} in an image of 64x128.*--window 512 512"):
+            train.windowed(Full(), images, (64, 128), window)
+
+
+def test_more_processes_than_gpus_are_told_before_anything_is_done(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="2 processes for 1 GPU; needed: a GPU for each process, or --device cpu"):
+        train.make_accelerator(OptimConfig())
+    assert train.make_accelerator(OptimConfig(device="cpu")).device.type == "cpu"
