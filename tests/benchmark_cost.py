@@ -50,10 +50,10 @@ def main(table: Path) -> None:
                                   stdout=subprocess.PIPE, text=True)
         rows += [json.loads(line[4:]) for line in done.stdout.splitlines() if line.startswith("ROW ")]
         print(f"{preset}: {rows[-len(PAIRS)]}", flush=True)
-        with table.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+    with table.open("w", newline="") as file:  # not before the end: a changed table makes the tree, and so the next row's commit, dirty
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":
