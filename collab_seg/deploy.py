@@ -144,7 +144,8 @@ def pretrained_student(run, kind: str) -> PretrainedStudent:  # kind: cnn or vit
     cnn = one_of("student", kind, KINDS) == "cnn"
     *students, source, config = open_students(run)
     parts = config.students
-    known = SOURCES[source.name].about if source.name in SOURCES else "a data set of its maker's own"
+    own = f"a data set of its maker's own, {Path(config.data.root or '').name or 'without a name'}"  # no path: a card is for others
+    known = SOURCES[source.name].about if source.name in SOURCES else own
     encoder, given = (parts.cnn, parts.cnn_weights) if cnn else (parts.vit, parts.vit_weights)
     about = {"data": source.name, "data_about": known, "first_weights": first_weights(encoder, given),
              "method": config.distill.method,

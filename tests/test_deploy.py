@@ -81,6 +81,14 @@ def test_the_card_says_where_a_student_began_and_leaves_out_scores_that_are_none
     assert "It began from random weights and learnt toyscapes" in deploy.model_card(student).text
     student.about["first_weights"] = deploy.first_weights("mit_b0", "imagenet")
     assert "for research only" in deploy.model_card(student).text
+    settings = json.loads((run / "config.json").read_text())
+    settings["data"] |= {"data": "folder", "root": "/home/me/my_streets"}
+    (tmp_path / "own").mkdir()
+    for file in (*run.glob("*.safetensors"), run / "classes.json"):
+        (tmp_path / "own" / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "own" / "config.json").write_text(json.dumps(settings))
+    card = deploy.model_card(deploy.pretrained_student(tmp_path / "own", "cnn")).text
+    assert "a data set of its maker's own, my_streets" in card and "/home" not in card
     (run / "scores_secret_test.json").write_text(json.dumps([{"data": "secret", "split": "test", "student": "vit", "miou": None}]))
     try:
         assert "secret" not in deploy.model_card(deploy.pretrained_student(run, "vit")).text
