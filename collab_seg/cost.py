@@ -82,9 +82,9 @@ def crop_flops(config: Config, classes: int) -> dict[str, int]:
     return {"cnn": of_cnn[0], "vit": of_vit[0], "losses": _losses(config.students, config.distill, crop, classes)}
 
 # %% ../nbs/08b_cost.ipynb #cell-014
-LAUNCH = 0.12  # seconds that a step takes however small it is, and
-SPEED = 84e12  # FLOP/s for the rest: the line through the steps of collab in results/benchmark_gpu.csv
-MEASURED = f"one NVIDIA H200, where a step was measured to take {LAUNCH} s and its FLOPs at {SPEED / 1e12:.0f} TFLOP/s"
+LAUNCH = 0.12  # seconds of any step of collab, and
+SPEED = 84e12  # FLOP/s of the rest: the line through the steps that were measured, in results/benchmark_gpu.csv
+MEASURED = f"one NVIDIA H200, by a line through measured steps: {LAUNCH} s each, and their FLOPs at {SPEED / 1e12:.0f} TFLOP/s"
 
 
 def gpu_hours(config: Config, classes: int, steps: int | None = None, gpus: int = 1) -> float:

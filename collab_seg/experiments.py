@@ -8,7 +8,7 @@ __all__ = ['SECTIONS', 'FIELDS', 'KEYS', 'WAYS_OF_FLOW', 'CURVES', 'StudyFile', 
            'cannot_start', 'read_table', 'done_runs', 'Standing', 'lock_of', 'is_running', 'steps_done', 'standing',
            'standings', 'status_table', 'check_folder', 'curve_rows', 'merged', 'write_table', 'collect', 'do_run',
            'try_run', 'work', 'stopped', 'measured', 'trial', 'seconds_left', 'duration', 'shard_of', 'plan_text',
-           'threads_each', 'worker', 'start_worker', 'watch', 'work_in_processes', 'open_folder', 'finish',
+           'threads_each', 'worker', 'gpu_of', 'start_worker', 'watch', 'work_in_processes', 'open_folder', 'finish',
            'open_study', 'run_study', 'Shard', 'make_executor', 'launch', 'wait_for', 'Reproduction',
            'first_difference', 'score_difference', 'compare_runs', 'reproduce']
 
@@ -576,12 +576,19 @@ def worker() -> None:
         sys.exit(128 + stop.signal)
 
 
+def gpu_of(number: int) -> dict[str, str]:
+    "The environment that gives a worker one of several GPUs, in turn; empty where there is one or none."
+    count, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = named.split(",") if named else [str(index) for index in range(count)]
+    return {"CUDA_VISIBLE_DEVICES": names[(number - 1) % count]} if count > 1 else {}
+
+
 def start_worker(task: dict, number: int, jobs: int) -> subprocess.Popen:
     "Start a worker; what it says goes to a log."
     command = [sys.executable, "-c", "from collab_seg.experiments import worker; worker()", json.dumps(task)]
     with open(Path(task["out"]) / ".study" / f"worker-{number}.log", "w") as log:
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,  # nosec B603
-                                env=os.environ | {"OMP_NUM_THREADS": str(threads_each(jobs) or 1)})
+                                env=os.environ | gpu_of(number) | {"OMP_NUM_THREADS": str(threads_each(jobs) or 1)})
 
 # %% ../nbs/10_experiments.ipynb #cell-080
 def watch(study: Study, out, alive, requests: list[int], progress: bool = True) -> None:

@@ -20,7 +20,7 @@ from torch import nn
 from collab_seg import train
 from collab_seg.cli import main
 from collab_seg.core import PAIRS, PRESETS, OptimConfig, StudentConfig, UserError, config_from_json, config_sha, config_to_json
-from collab_seg.experiments import read_study
+from collab_seg.experiments import gpu_of, read_study
 from collab_seg.train import Pair, make_optimizer, synchronized
 from collab_seg.vit import build_students, run_config
 
@@ -351,3 +351,12 @@ def test_more_processes_than_gpus_are_told_before_anything_is_done(monkeypatch):
     with pytest.raises(UserError, match="2 processes for 1 GPU; needed: a GPU for each process, or --device cpu"):
         train.make_accelerator(OptimConfig())
     assert train.make_accelerator(OptimConfig(device="cpu")).device.type == "cpu"
+
+
+def test_workers_of_a_study_take_turns_with_the_gpus(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for count, expected in ((0, [{}, {}]), (1, [{}, {}]), (2, [{"CUDA_VISIBLE_DEVICES": name} for name in "010"])):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda count=count: count)
+        assert [gpu_of(number) for number in range(1, len(expected) + 1)] == expected
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-ab")  # somebody has chosen: of these
+    assert [gpu_of(number)["CUDA_VISIBLE_DEVICES"] for number in (1, 2, 3)] == ["5", "GPU-ab", "5"]
