@@ -24,7 +24,7 @@ test: $(VENV)/.dev  ## drift, notebooks, pytest
 bench: $(VENV)/.dev  ## time each part beside what a user would take instead; writes results/bench.csv
 	OMP_NUM_THREADS=1 $(BIN)/collab-seg bench
 
-matrix:  ## the wheel under the oldest and the newest versions that settings.ini allows, on each Python here
+matrix:  ## the wheel under the oldest, a middle and the newest versions that settings.ini allows, on each Python here
 	$(PYTHON) tests/matrix.py
 
 audit: $(VENV)/.dev  ## look for unsafe code (bandit) and for known holes in what is installed (pip-audit)

@@ -1,6 +1,6 @@
-"""The package under the oldest and the newest versions that settings.ini allows: `make matrix`, or python tests/matrix.py low-3.12.
+"""The package under the oldest, the newest and a middle version of what settings.ini allows: `make matrix`, or python tests/matrix.py low-3.12.
 
-A case is `low` or `high`, or one of them with a Python: `low-3.12`. Each gets an environment of its own in
+A case is `low`, `mid` or `high`, or one of them with a Python: `low-3.12`. Each gets an environment of its own in
 a temporary folder (about 6 GB), the wheel, and a short set of tests; then the environment is removed. Only what the package
 itself asks for is held to its oldest version: what those packages bring comes as new as they allow.
 """
@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ("02_metrics", "03_cnn", "04_vit", "05_hfd", "06_bsd_region", "07_bsd_pixel")
 TESTS = ("test_runs.py", "test_predict.py", "test_deploy.py", "test_sources.py", "test_pretrained.py")
 EXTRA = ("torchmetrics", "transformers", "segmentation_models_pytorch", "onnx", "onnxscript", "onnxruntime", "pytest", "pytest-timeout")  # for these
+MIDDLE = ["torch==2.11.0", "torchvision==0.26.0"]  # both ends passed where exported files were wrong in between
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 RUN_NOTEBOOK = """
 import json, matplotlib, sys
@@ -50,22 +51,22 @@ def python_of(version: str) -> str | None:
 
 
 def all_cases() -> list[str]:
-    """The oldest versions under the oldest Python, for which they were made; the newest under each that is here."""
+    """The oldest and the middle versions under the oldest Python; the newest under each that is here."""
     oldest = settings()["min_python"]
     newer = PYTHONS[PYTHONS.index(oldest):]
-    return [f"low-{oldest}", *(f"high-{version}" for version in newer if python_of(version))]
+    return [f"low-{oldest}", f"mid-{oldest}", *(f"high-{version}" for version in newer if python_of(version))]
 
 
 def try_case(case: str, folder: Path) -> str | None:
     """Build the environment of a case and run the tests in it; returns what failed, or None."""
     which, _, version = case.partition("-")
-    if which not in ("low", "high"):
-        return "needed: low or high, e.g. low, or high-3.13"
+    if which not in ("low", "mid", "high"):
+        return "needed: low, mid or high, e.g. low, or high-3.13"
     python = python_of(version) if version else sys.executable
     if python is None:
         return f"there is no python{version} here"
     asked = settings()["requirements"].split()
-    pins = [lowest(one) for one in asked] if which == "low" else asked
+    pins = [lowest(one) for one in asked] if which == "low" else asked + (MIDDLE if which == "mid" else [])
     extra = [one for one in settings()["dev_requirements"].split() if re.split("[<>=]", one)[0] in EXTRA]
     here = folder / "env" / "bin" / "python"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": "", "HF_HUB_OFFLINE": "1"}
@@ -86,7 +87,7 @@ def try_case(case: str, folder: Path) -> str | None:
         done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True)
         if done.returncode:
             return f"{' '.join(command)[-300:]}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    shown = ", ".join(pins) if which == "low" else "the newest"
+    shown = {"low": ", ".join(pins), "mid": ", ".join(MIDDLE), "high": "the newest"}[which]
     print(f"{case}: passed under Python {version or sys.version.split()[0]} with {shown}; {done.stdout.strip().splitlines()[-1]}", flush=True)
     return None
 

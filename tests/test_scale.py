@@ -191,7 +191,7 @@ def test_a_benchmark_says_what_it_will_cost_where_it_cannot_be_tried(preset, tmp
     arguments = ["study", str(file), "--root", str(root), "--out", str(tmp_path / "out")]
     assert main([*arguments, "--dry-run"]) == 0
     said = capsys.readouterr().out
-    hours = float(re.search(r"12 runs, 0 done, 12 to do: about ([0-9.]+) GPU hours .*was measured", said)[1])
+    hours = float(re.search(r"12 runs, 0 done, 12 to do: about ([0-9.]+) GPU hours .*measured steps", said)[1])
     told = int(re.search(r"12 runs: ([0-9]+)", file.read_text())[1])
     assert 0.9 * told < hours <= told + 1  # the table counts collab's losses; the other methods have fewer
     assert "could not start here: ImageNet weights of mobilenetv2_100 cannot be had" in said
@@ -290,7 +290,7 @@ def test_a_student_alone_does_not_see_which_other_it_has(tmp_path):
 def test_the_cost_command_counts_and_takes_three_steps(capsys):
     assert main(["cost", "toy"]) == 0
     said = capsys.readouterr().out
-    assert all(name in said for name in ("gflop_cnn", "pflop_run", "gpu_hours", "peak_mb", "was measured"))
+    assert all(name in said for name in ("gflop_cnn", "pflop_run", "gpu_hours", "peak_mb", "measured steps"))
     assert re.search(r"steps_here +3\n", said)
     assert main(["cost", "tiny"]) == 2 and "'tiny'; known: toy" in capsys.readouterr().err
 
