@@ -3,30 +3,27 @@
 python tests/benchmark_gpu.py [TABLE]
 
 Seconds are those of a step on a batch that lies on the GPU already (median of the timed ones, and their quartiles); `busy` is
-the share of them in which the GPU computes.
+the share of them in which the GPU computes. Where the machine has no git, COLLAB_SEG_COMMIT says which commit this is.
 """
 
-import csv
 import dataclasses
 import itertools
 import os
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from benchmark_cost import ROOT, SIZES
 
-from collab_seg.bench import Trainer, random_batch
+from collab_seg.bench import Setting, Trainer, clock, random_batch
 from collab_seg.core import PAIRS, PRESETS
 from collab_seg.cost import crop_flops
+from collab_seg.data import open_source
 from collab_seg.train import environment, forget_peak, peak_mb
 
-CLASSES = {"camvid": 11, "voc": 21, "cityscapes": 19}
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # FLOP/s in bf16 without sparsity, by the data sheets of the SXM modules
-COLUMNS = ("preset", "cnn", "vit", "terms", "precision", "crop", "batch_size", "seconds_a_step", "quartiles", "images_per_s",
-           "peak_mb", "busy", "gflop_image", "tflop_per_s", "share_of_bf16_peak", "hours_a_run", "gpu", "torch", "commit")
 WARM, TIMED = 5, 15
 
 
@@ -44,28 +41,24 @@ def step_row(preset: str, pair: str, method: str, precision: str) -> dict:
     students = dataclasses.replace(config.students, **PAIRS[pair], cnn_weights=None, vit_weights=None)
     config = dataclasses.replace(config, students=students, distill=dataclasses.replace(config.distill, method=method),
                                  optim=dataclasses.replace(config.optim, precision=precision, sync_batchnorm=False))
-    optim = config.optim
+    classes, optim = len(open_source(config.data).classes), config.optim
     row = {"preset": preset, "cnn": students.cnn, "vit": students.vit, "terms": method, "precision": precision,
            "crop": "x".join(map(str, config.data.crop)), "batch_size": optim.batch_size}
     forget_peak()
-    trainer = Trainer(config, CLASSES[preset])
-    batch = [x.cuda() for x in random_batch(config, CLASSES[preset])]
-    seconds = []
+    trainer = Trainer(config, classes)
+    batch = [x.cuda() for x in random_batch(config, classes)]
+    marks = [clock(Setting())]
     for _ in range(WARM + TIMED):
-        torch.cuda.synchronize()
-        began = time.perf_counter()
         trainer(*batch)
-        torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - began)
-    low, median, high = np.quantile(seconds[WARM:], (0.25, 0.5, 0.75))
-    peak = peak_mb("cuda")
-    flops = sum(crop_flops(config, CLASSES[preset]).values())
+        marks.append(clock(Setting()))
+    low, median, high = np.quantile(np.diff(marks)[WARM:], (0.25, 0.5, 0.75))
+    memory, flops = peak_mb("cuda"), sum(crop_flops(config, classes).values())
     speed = optim.batch_size * flops / median
-    sheet = next((peak for name, peak in PEAKS.items() if name in torch.cuda.get_device_name()), None)
+    peak = next((peak for name, peak in PEAKS.items() if name in torch.cuda.get_device_name()), None)
     return row | {"seconds_a_step": round(median, 4), "quartiles": f"{low:.4f}-{high:.4f}",
-                  "images_per_s": round(optim.batch_size / median, 1), "peak_mb": peak,
+                  "images_per_s": round(optim.batch_size / median, 1), "peak_mb": memory,
                   "busy": round(kernel_seconds(lambda: trainer(*batch)) / median, 2), "gflop_image": round(flops / 1e9, 1),
-                  "tflop_per_s": round(speed / 1e12, 1), "share_of_bf16_peak": sheet and round(speed / sheet, 4),
+                  "tflop_per_s": round(speed / 1e12, 1), "share_of_bf16_peak": peak and round(speed / peak, 4),
                   "hours_a_run": round(median * optim.steps / 3600, 2)}
 
 
@@ -77,11 +70,8 @@ def main(table: Path) -> None:
     rows = []
     for case in cases:
         rows.append(step_row(*case) | here)
-        print({name: rows[-1].get(name) for name in COLUMNS[:-3]}, flush=True)
-        with table.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        print(rows[-1], flush=True)
+        pd.DataFrame(rows).to_csv(table, index=False)
         torch.cuda.empty_cache()
 
 

@@ -242,5 +242,5 @@ def test_pinned_memory_and_workers_give_the_batches_of_none(tmp_path):
     assert rows[0]["total"][0] == pytest.approx(rows[1]["total"][0], rel=1e-3)
 
 
-def test_settings_of_a_gpu_are_taken(tmp_path):
+def test_settings_of_a_gpu_are_taken():
     assert OptimConfig().device == "auto" and make_accelerator(OptimConfig()).device.type == "cuda"

@@ -14,9 +14,9 @@ import datasets
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import DEVICE
 import torch
 import torchvision
+from conftest import DEVICE
 from PIL import Image
 
 from collab_seg import benchmarks, cli, own_data, train
