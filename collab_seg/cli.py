@@ -6,7 +6,7 @@
 __all__ = ['ABOUT', 'DataList', 'DataShow', 'DataCheck', 'DataConvert', 'Train', 'how_fed', 'Eval', 'Predict', 'Export', 'Study',
            'job_options', 'Reproduce', 'Cost', 'Bench', 'Explore', 'Methods', 'Report', 'read_config', 'report',
            'is_main', 'start_processes', 'Died', 'run_processes', 'value_of', 'starting_config', 'unheard', 'commands',
-           'one_line', 'parse', 'main']
+           'one_line', 'spread_commas', 'parse', 'main']
 
 # %% ../nbs/14_cli.ipynb #cell-006
 import contextlib
@@ -116,6 +116,7 @@ class Train:
     tracker: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], UseAppendAction] = ()  # also log to it, in the run's folder; may be given twice
     snapshots: int = 0  # keep both students as they are after so many of the steps; `collab-seg explore` shows them
     num_processes: int = 1  # share each batch among so many processes of this machine
+    check: bool = True  # first read every image and label once; what was found to be fine is not read again
     progress: bool = True  # show a progress bar with the loss terms and the time left
 
     @property
@@ -141,7 +142,7 @@ class Train:
         if self.snapshots < 0:
             raise UserError(f"snapshots is {self.snapshots}; needed: 0 or more")
         run = train(config, self.folder, bool(self.resume), self.progress, self.save_every, self.time_limit, self.tracker,
-                    self.snapshots)
+                    self.snapshots, self.check)
         (cnn, vit), scenes = report(run, "val", progress=self.progress)
         if is_main():
             picture = save_pictures(run / "pictures.png", cnn, vit, scenes, region_size=config.distill.region_size)
@@ -584,9 +585,22 @@ def one_line(box: str) -> str:
     return re.sub(r"\s+", " ", "; ".join(said)) or " ".join(box.split())
 
 # %% ../nbs/14_cli.ipynb #cell-030
+def spread_commas(arguments: list[str], flags=("--void", "--label-values")) -> list[str]:
+    "Numbers behind these flags may stand with commas between, as `--label-values 0,255`."
+    spread, inside = [], False
+    for argument in arguments:
+        name, equals, values = argument.partition("=")
+        if name.replace("_", "-") in flags and equals:
+            spread += [name, *values.split(",")]
+            continue
+        inside = name.replace("_", "-") in flags or inside and not argument.startswith("--")
+        spread += argument.split(",") if inside else [argument]
+    return spread
+
+
 def parse(arguments: list[str]):
     "The command that the arguments name; UserError if they name none."
-    errors = io.StringIO()
+    errors, arguments = io.StringIO(), spread_commas(arguments)
     with contextlib.redirect_stderr(errors):
         try:
             return tyro.cli(commands(starting_config(arguments), arguments[:2]), args=arguments, prog="collab-seg",

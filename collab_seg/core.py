@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['IGNORE_INDEX', 'PRESETS', 'PAIRS', 'StudentOutput', 'Directed', 'plain', 'UserError', 'one_of', 'ImageConfig',
            'DataConfig', 'StudentConfig', 'DistillConfig', 'OptimConfig', 'Config', 'config_to_json', 'config_sha',
-           'config_from_dict', 'config_from_json', 'read_text', 'read_json', 'check_config', 'benchmark', 'derive_seed',
-           'seed_everything', 'write_atomic', 'colorize', 'overlay', 'show_grid', 'save_figure']
+           'config_from_dict', 'config_from_json', 'read_text', 'read_json', 'check_ranges', 'check_config',
+           'benchmark', 'derive_seed', 'seed_everything', 'write_atomic', 'cache_folder', 'colorize', 'overlay',
+           'show_grid', 'save_figure']
 
 # %% ../nbs/00_core.ipynb #cell-006
 import dataclasses
@@ -61,7 +62,7 @@ def one_of(name, value, known):
 # %% ../nbs/00_core.ipynb #cell-016
 @dataclass(frozen=True)
 class ImageConfig:
-    "Which images and labels. The last seven are for own data (folder, hf); what they do is in notebook 01c."
+    "Which images and labels. The last ones are for own data (folder, hf); what they do is in notebook 01c."
     data: str = "toyscapes"  # data set by name; `collab-seg data list` shows them
     root: str | None = None  # folder of the data set; ToyScapes is computed and needs none
     split: str = "train"  # what to learn from; "train/5": each fifth image of it; camvid: also "fit" and "held_out"
@@ -69,6 +70,7 @@ class ImageConfig:
     palette: str | None = None  # own data whose labels are colours: a text file with lines `name r g b`
     void: tuple[int, ...] = ()  # own data: numbers in the label files that mean void, besides 255
     reduce_zero_label: bool = False  # own data: 0 is void and 1 the first class, as in ADE20K
+    label_values: tuple[int, ...] = ()  # own data: the number of each class in the label files, e.g. 0 255; default: 0, 1, 2, ...
     val_fraction: float = 0.1  # own data without a val part: this share of it, chosen by a hash of the names
     image_column: str | None = None  # hf: the column of the images; default: image
     label_column: str | None = None  # hf: the column of the label images; default: label, annotation or the like
@@ -219,7 +221,7 @@ def config_from_json(text: str, where: str = "config") -> Config:
 def read_text(path, needed: str = "a text file") -> str:
     "The text of a file; UserError says why there is none."
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")  # some editors put a mark of three bytes first
     except (OSError, ValueError) as error:  # ValueError: no UTF-8, or no possible name
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise UserError(f"{path} cannot be read ({reason}); needed: {needed}") from None
@@ -239,7 +241,7 @@ def read_json(path, keys=()) -> dict:
 
 # %% ../nbs/00_core.ipynb #cell-029
 _LIMITS = {  # setting: the lowest and the highest value; NaN lies outside of every range
-    "void": (0, 255), "size": (32, 8192), "crop": (32, 8192), "scale": (0.01, 100), "workers": (0, 256),
+    "void": (0, 255), "label_values": (0, 255), "size": (32, 8192), "crop": (32, 8192), "scale": (0.01, 100), "workers": (0, 256),
     "aspp_rates": (1, 256),
     "decoder_width": (8, 4096), "head_width": (8, 4096), "hfd_weight": (0, 1e6), "region_weight": (0, 1e6),
     "pixel_weight": (0, 1e6), "peer_weight": (0, 1e6), "ramp": (0, 1), "region_size": (1, 8192), "temperature": (0, 1e4),
@@ -247,6 +249,7 @@ _LIMITS = {  # setting: the lowest and the highest value; NaN lies outside of ev
     "cnn_lr": (0, 1e30), "weight_decay": (0, 1e6), "cnn_weight_decay": (0, 1e6), "clip_norm": (0, float("inf")), "class_balance": (0, 2),
     "seed": (-(2**63), 2**63 - 1),
 }
+_SHARES = ("jitter", "val_fraction", "drop_path", "start", "warmup", "ema")  # from 0 to below 1
 
 
 def _need(ok, name, value, needed):
@@ -254,17 +257,22 @@ def _need(ok, name, value, needed):
         raise UserError(f"{name} is {value}; needed: {needed}")
 
 
+def check_ranges(part):
+    "Return a part of the settings if each value lies in its range; else raise a UserError naming the setting."
+    for name, (low, high) in _LIMITS.items():
+        value = getattr(part, name, None)
+        numbers = value if isinstance(value, tuple) else () if value is None else (value,)
+        _need(all(low <= number <= high for number in numbers), name, value, f"from {low} to {high}")
+    for name in _SHARES:
+        _need(0 <= getattr(part, name, 0) < 1, name, getattr(part, name, 0), "from 0 to below 1")
+    return part
+
+
 def check_config(config: Config) -> Config:
     "Return the config if a run could start from it; else raise a UserError naming the setting."
     data, students, distill, optim = config.data, config.students, config.distill, config.optim
     for part in (data, students, distill, optim):
-        for name, (low, high) in _LIMITS.items():
-            value = getattr(part, name, None)
-            numbers = value if isinstance(value, tuple) else () if value is None else (value,)
-            _need(all(low <= number <= high for number in numbers), name, value, f"from {low} to {high}")
-    for name in ("jitter", "val_fraction", "drop_path", "start", "warmup", "ema"):
-        value = next(getattr(part, name) for part in (data, students, distill, optim) if hasattr(part, name))
-        _need(0 <= value < 1, name, value, "from 0 to below 1")
+        check_ranges(part)
     _need(data.scale[0] <= data.scale[1], "scale", data.scale, "lowest <= highest")
     _need(students.output_stride in (8, 16), "output_stride", students.output_stride, "8 or 16")
     _need(len(students.aspp_rates) > 0, "aspp_rates", students.aspp_rates, "one or more whole numbers from 1")
@@ -369,6 +377,12 @@ def _umask():
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+# %% ../nbs/00_core.ipynb #cache001
+def cache_folder() -> Path:
+    "Where this kit may keep what it can find out again; the variable COLLAB_SEG_CACHE names another folder."
+    usual = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(os.environ.get("COLLAB_SEG_CACHE") or os.path.join(usual, "collab_seg"))
 
 # %% ../nbs/00_core.ipynb #cell-045
 def colorize(

@@ -6,20 +6,25 @@
 __all__ = ['SOURCES', 'OWN', 'TOYSCAPES', 'IMAGE_ENDINGS', 'HELD_OUT', 'CAMVID', 'FORMATS', 'MEAN', 'STD', 'Source', 'register',
            'open_source', 'get_source', 'as_dataset', 'load_toyscapes', 'Problem', 'MissingSplit', 'list_images',
            'match', 'load_pairs', 'folder_of', 'find_camvid', 'load_camvid', 'label_table', 'read_label', 'read_pair',
-           'undecoded', 'read_image', 'check_split', 'file_list_sha', 'check_report', 'problem_lines', 'resize_image',
-           'resize_label', 'thinned', 'Scenes', 'legend', 'save_overview', 'normalize', 'denormalize', 'RandomScale',
-           'grey', 'ColorJitter', 'train_transform', 'Augmented', 'PositionSampler']
+           'undecoded', 'read_image', 'Scan', 'scan_rows', 'check_split', 'file_list_sha', 'empty_classes',
+           'check_report', 'problem_lines', 'resize_image', 'resize_label', 'thinned', 'Scenes', 'check_before',
+           'legend', 'save_overview', 'normalize', 'denormalize', 'RandomScale', 'grey', 'ColorJitter',
+           'train_transform', 'Augmented', 'PositionSampler']
 
 # %% ../nbs/01_data.ipynb #cell-005
+import contextlib
 import hashlib
 import io
+import json
 import os
+import sys
 import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,8 +38,8 @@ from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
 from . import toyscapes
-from .core import (IGNORE_INDEX, DataConfig, ImageConfig, UserError, colorize, derive_seed, one_of, plain,
-                             save_figure, show_grid)
+from .core import (IGNORE_INDEX, DataConfig, ImageConfig, UserError, cache_folder, check_ranges, colorize,
+                             derive_seed, one_of, plain, read_json, save_figure, show_grid, write_atomic)
 
 # %% ../nbs/01_data.ipynb #cell-008
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def open_source(settings: ImageConfig) -> Source:
     "The source that the settings name; UserError lists those that are known."
     import collab_seg.own_data  # noqa: F401  (its lines in OWN, and those of benchmarks in SOURCES)
 
-    name = one_of("data", settings.data, (*SOURCES, *OWN))
+    name = one_of("data", check_ranges(settings).data, (*SOURCES, *OWN))
     return OWN[name](settings) if name in OWN else SOURCES[name]
 
 
@@ -224,8 +229,9 @@ CAMVID = register(Source(
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")  # decoded by Pillow alone: PostScript would start a program
 
 
-def _open(cell, what: str) -> Image.Image:
-    "Decode one undecoded cell of a datasets image column; it comes out upright, as phones say it was held."
+@contextlib.contextmanager
+def _decoding(cell, what: str):
+    "Open the image of an undecoded cell of a datasets image column; whatever goes wrong becomes one line."
     name = cell["path"] or what
     if not cell["bytes"] and not os.path.isfile(name):  # to open a pipe would wait for ever
         state = "is no file" if os.path.lexists(name) and not os.path.islink(name) else "is missing"
@@ -233,10 +239,10 @@ def _open(cell, what: str) -> Image.Image:
     try:
         with warnings.catch_warnings(action="ignore"):
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(cell["bytes"]) if cell["bytes"] else name, formats=FORMATS)
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-        return image
+            with Image.open(io.BytesIO(cell["bytes"]) if cell["bytes"] else name, formats=FORMATS) as image:
+                yield image
+    except UserError:
+        raise
     except Exception as error:  # decoders raise many kinds
         kind = type(error).__name__
         reason = ("it claims over 89 million pixels" if "Bomb" in kind else "its format is none that we know"
@@ -244,14 +250,37 @@ def _open(cell, what: str) -> Image.Image:
         raise UserError(f"{name} cannot be read as an image ({reason}); copy it again") from None
 
 
+def _open(cell, what: str) -> Image.Image:
+    "Decode one cell; it comes out upright, as phones say it was held."
+    with _decoding(cell, what) as image:
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        return image
+
+# %% ../nbs/01_data.ipynb #lab00001
 def _colours(cell) -> np.ndarray:
     "An image of any mode as (H, W, 3) uint8; of 16 bits the upper 8 are kept."
     image = _open(cell, "image")
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+    _no_floats(image, cell)
+    return np.array(image.convert("RGB"))
+
+
+def _no_floats(image, cell) -> None:
     if image.mode == "F":
         raise UserError(f"{cell['path'] or 'image'} has mode F; needed: an image of 8 or 16 bits a channel")
-    return np.array(image.convert("RGB"))
+
+
+def _upright_size(cell) -> tuple[int, int]:
+    "Height and width of an image; it is decoded to its end, a JPEG at an eighth of its size, which is faster."
+    with _decoding(cell, "image") as image:
+        width, height = image.size
+        image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
+        image.load()
+        _no_floats(image, cell)
+        turned = image.getexif().get(0x0112, 1) > 4  # lies on its side
+        return (width, height) if turned else (height, width)
 
 # %% ../nbs/01_data.ipynb #cell-030
 @lru_cache(maxsize=64)
@@ -262,30 +291,75 @@ def label_table(
 ) -> np.ndarray:  # (256,) int16
     "For each number that a label file can hold its class, 255 for void, -1 for a number that must not be there."
     table = np.full(256, -1, np.int16)
-    table[list(label_ids or range(count))] = np.arange(count)
     table[[*void_ids, IGNORE_INDEX]] = IGNORE_INDEX
+    table[list(label_ids or range(count))] = np.arange(count)  # 255 may be a class, as in masks of 0 and 255
     return table
 
 
 def read_label(source: Source, cell) -> np.ndarray:
     "A label map (H, W) uint8 with 0..K-1 and 255 for void; UserError names a wrong file."
-    image = _open(cell, "label")
-    name, count = cell["path"] or "label", len(source.classes)
+    image, name = _open(cell, "label"), cell["path"] or "label"
+    if _is_lossy(image, cell):
+        raise UserError(f"{name} is a lossy {image.format}, which blurs labels: numbers become other numbers; "
+                        "needed: a lossless file such as PNG, made from the labels' source and not from this file")
     if source.void_colours is not None:
-        return _from_colours(source, np.array(image.convert("RGB")), name)
-    if image.mode not in ("L", "P"):
-        hint = "; where colours stand for classes: --palette FILE" if source.name in OWN else ""
-        raise UserError(f"{name} has mode {image.mode}; needed: one 8-bit channel of class numbers (L or P){hint}")
-    numbers = np.array(image, dtype=np.uint8)
-    label = label_table(count, source.void_ids, source.label_ids)[numbers]
+        return _from_colours(source, _opaque(image, name), name)
+    numbers = _numbers(image, name, source.name in OWN)
+    label = label_table(len(source.classes), source.void_ids, source.label_ids)[numbers]
     wrong = numbers[label < 0]
     if wrong.size:
-        ids = source.label_ids or range(count)
-        known = f"{ids[0]} to {ids[-1]}" if ids[-1] - ids[0] == count - 1 else f"one of {', '.join(map(str, ids))}"
         same = int((wrong == wrong[0]).sum())
         raise UserError(f"{name} holds label {wrong[0]} ({same} such pixel{'s' * (same > 1)}); needed: "
-                        f"{known}, or {source.void_ids} for void")
+                        f"{_known_numbers(source)}")
     return label.astype(np.uint8)
+
+# %% ../nbs/01_data.ipynb #lab00002
+def _known_numbers(source: Source) -> str:
+    "The numbers that label files of a source may hold, in words."
+    ids = source.label_ids or range(len(source.classes))
+    known = f"{ids[0]} to {ids[-1]}" if ids[-1] - ids[0] == len(ids) - 1 else f"one of {', '.join(map(str, ids))}"
+    void = " or ".join(map(str, sorted({*source.void_ids, IGNORE_INDEX} - {*ids})))
+    ways = "; --label-values says which number stands for which class, --void which for none" * (source.name in OWN)
+    return known + f", or {void} for void" * bool(void) + ways
+
+
+def _is_lossy(image, cell) -> bool:
+    "Was the image compressed so that its pixels changed?"
+    if image.format == "WEBP":
+        content = cell["bytes"] or Path(cell["path"]).read_bytes()
+        return b"VP8L" not in content[:2**16]  # the chunk of lossless pixels
+    return image.format in ("JPEG", "MPO")
+
+
+def _opaque(image, name: str) -> np.ndarray:
+    "The colours (H, W, 3) uint8 of a label image; UserError where it is transparent, or has more than 8 bits."
+    if image.mode[0] in "IF":
+        raise UserError(f"{name} has mode {image.mode}; needed: colours of 8 bits a channel, as in the palette")
+    if image.has_transparency_data and (clear := int((np.array(image.convert("RGBA"))[..., 3] < 255).sum())):
+        raise UserError(f"{name} has {clear} transparent pixel{'s' * (clear > 1)}, whose colour nobody sees; needed: "
+                        "a label for each pixel; save it without transparency")
+    return np.array(image.convert("RGB"))
+
+
+def _numbers(image, name: str, own: bool) -> np.ndarray:
+    "The numbers (H, W) uint8 in a label image; own data may have any mode that holds one number a pixel."
+    if image.mode in ("L", "P"):
+        return np.array(image)
+    if not own:  # a benchmark says how its files are made
+        raise UserError(f"{name} has mode {image.mode}; needed: one 8-bit channel of class numbers (L or P)")
+    if image.mode == "1":
+        return np.array(image, dtype=np.uint8)
+    if image.mode[0] in "IF":
+        numbers = np.array(image)
+        if (numbers % 1).any() or numbers.min() < 0 or numbers.max() > 255:
+            raise UserError(f"{name} has mode {image.mode} and numbers from {numbers.min()} to {numbers.max()}; needed: "
+                            "class numbers from 0 to 255; numbers of things (instances) are none")
+        return numbers.astype(np.uint8)
+    colours = _opaque(image, name)
+    if (colours != colours[..., :1]).any():
+        raise UserError(f"{name} has mode {image.mode}, with colours; needed: one channel of class numbers; where colours "
+                        "stand for classes: --palette FILE")
+    return colours[..., 0]  # grey, stored three times
 
 # %% ../nbs/01_data.ipynb #cell-031
 def _from_colours(source: Source, colours, name: str) -> np.ndarray:
@@ -302,12 +376,16 @@ def _from_colours(source: Source, colours, name: str) -> np.ndarray:
 # %% ../nbs/01_data.ipynb #cell-032
 def read_pair(source: Source, row) -> tuple[np.ndarray, np.ndarray]:
     "An image (H, W, 3) uint8 and its label (H, W) uint8 from a row with undecoded cells."
-    image = _colours(row["image"])
-    label = read_label(source, row["label"])
-    if image.shape[:2] != label.shape:
-        raise UserError(f"{row['label']['path'] or 'label'} is {label.shape[1]}x{label.shape[0]}, its image "
-                        f"{image.shape[1]}x{image.shape[0]}; needed: the same size")
+    image, label = _colours(row["image"]), read_label(source, row["label"])
+    _same_size(row, image.shape, label.shape)
     return image, label
+
+
+def _same_size(row, image, label) -> None:
+    "UserError unless an image and its label have the same height and width."
+    if image[:2] != label:
+        raise UserError(f"{row['label']['path'] or 'label'} is {label[1]}x{label[0]}, its image "
+                        f"{image[1]}x{image[0]}; needed: the same size")
 
 
 def undecoded(dataset):
@@ -323,17 +401,48 @@ def read_image(path, content: bytes | None = None) -> np.ndarray:
     return _colours({"path": str(path), "bytes": content})
 
 # %% ../nbs/01_data.ipynb #cell-039
-def _row_problem(source, row):
-    "None if a row can be read, else its problem."
+class Scan(NamedTuple):
+    "What one pass over the files of a split found."
+
+    names: list[str]  # of its images, without ending
+    problems: list[Problem]
+    counts: list[int]  # pixels of each class, (K,)
+    void: list[str]  # names of the label files that are void everywhere
+    notes: list[str] = []  # what is no problem, but should be known
+
+
+def scan_rows(source: Source, rows, split: str, progress: bool = True) -> Scan:
+    "Read every image and label of some rows once, by several threads (decoders let each other work)."
+    names, problems, void, counts = [], [], [], np.zeros(256, np.int64)
+    bar = tqdm(total=len(rows), desc=f"check {split}", disable=None if progress else True, leave=False, dynamic_ncols=True)
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads, bar:
+        for start in range(0, len(rows), 256):  # rows of Parquet files hold their images' bytes
+            part = [rows[number] for number in range(start, min(start + 256, len(rows)))]
+            for row, (problem, pixels) in zip(part, threads.map(partial(_scan_row, source), part)):
+                names.append(Path(row["image"]["path"] or str(len(names))).stem)
+                problems += [problem] if problem else []
+                void += [] if problem or pixels[:IGNORE_INDEX].any() else [names[-1]]
+                counts += pixels
+                bar.update()
+    scan = Scan(names, problems, counts[:len(source.classes)].tolist(), void)
+    empty, notes = empty_classes(source, rows, split, scan)
+    return scan._replace(problems=problems + empty, notes=notes)
+
+
+def _scan_row(source: Source, row) -> tuple[Problem | None, np.ndarray]:
+    "The problem of a row or None, and the pixels of each class, (256,)."
     try:
-        read_pair(source, row)
+        size, label = _upright_size(row["image"]), read_label(source, row["label"])
+        _same_size(row, size, label.shape)
+        return None, np.bincount(label.ravel(), minlength=256)
     except UserError as error:
-        text = str(error)
-        kinds = {"holds label": "label out of range", "holds colour": "label out of range",
-                 "has mode": "label has a wrong mode", "cannot be read": "unreadable file", "its image": "sizes differ"}
-        return Problem(next((kind for key, kind in kinds.items() if key in text), "missing file"), text)
+        kinds = {"holds label": "label out of range", "holds colour": "label out of range", "is a lossy": "lossy label",
+                 "has mode": "label has a wrong mode", "transparent": "label has a wrong mode",
+                 "cannot be read": "unreadable file", "its image": "sizes differ"}
+        kind = next((kind for key, kind in kinds.items() if key in str(error)), "missing file")
+        return Problem(kind, str(error)), np.zeros(256, np.int64)
 
-
+# %% ../nbs/01_data.ipynb #scan0001
 def _rows(source: Source, root, split: str) -> tuple[list, list[Problem]]:
     "Every row of a split, not yet read, and the problems of the rest."
     if source.find is None:
@@ -343,26 +452,57 @@ def _rows(source: Source, root, split: str) -> tuple[list, list[Problem]]:
     return [{"image": image, "label": label} for image, label in cells], problems
 
 
-def check_split(source: Source, root, split: str, progress: bool = True) -> tuple[list[str], list[Problem]]:
-    "The names of a split's images, and all its problems in one pass over its files."
-    quiet = None if progress else True  # None: no bar where a file is written to
+def check_split(source: Source, root, split: str, progress: bool = True) -> Scan:
+    "What one pass over a split's files found; its problems include those of its folders."
     rows, problems = _rows(source, root, split)
     expected = source.splits[split]
     if expected not in (None, len(rows)):
         problems = [*problems, Problem("count", f"{len(rows)} pairs in {split}; expected: {expected}")]
     if not len(rows) and not problems:
         problems = [Problem("no images", f"{split}; needed: PNG or JPEG files in the folder of this split, not deeper")]
-    names, found = [], []
-    for row in tqdm(rows, desc=f"check {split}", disable=quiet, leave=False, dynamic_ncols=True):
-        names.append(Path(row["image"]["path"] or str(len(names))).stem)
-        found.append(_row_problem(source, row))
-    return names, problems + [problem for problem in found if problem]
+    scan = scan_rows(source, rows, split, progress)
+    return scan._replace(problems=problems + scan.problems)
 
 
 def file_list_sha(names) -> str:
     "SHA-256 of the sorted names of a split's images, one a line: the same for every whole copy."
     text = "".join(f"{unicodedata.normalize('NFC', name)}\n" for name in sorted(names))
     return hashlib.sha256(os.fsencode(text)).hexdigest()
+
+# %% ../nbs/01_data.ipynb #scan0002
+def empty_classes(source: Source, rows, split: str, scan: Scan) -> tuple[list[Problem], list[str]]:
+    "Problems and notes about classes that have no pixel in a split, and label files without any label."
+    absent = [name for name, count in zip(source.classes, scan.counts) if not count]
+    some = len(scan.names) > len(scan.problems)  # files that could be read
+    if not some:
+        return [], []
+    held = _numbers_in(source, rows) if absent else ""
+    if len(absent) == len(source.classes) and not split.startswith("test"):  # some tests keep theirs a secret
+        return [Problem("no label", f"{split}: every pixel of its label files is void{held}")], []
+    if len(absent) == len(source.classes) - 1 and source.name in OWN and not split.startswith(("val", "test")):
+        return [Problem("one class", f"{split}: no pixel of {', '.join(absent)}{held}; nothing can be learnt from one class")], []
+    notes = [f"{split} has no pixel of {', '.join(absent)}{held}"] if absent else []
+    if scan.void:
+        notes.append(f"{split} has {len(scan.void)} label file{'s' * (len(scan.void) > 1)} with nothing but void: "
+                     f"{', '.join(scan.void[:3])}{', ...' * (len(scan.void) > 3)}")
+    return [], notes
+
+
+def _numbers_in(source: Source, rows, most: int = 20) -> str:
+    "Which numbers label files hold, in words, with a way out where they are as many as the classes."
+    if source.void_colours is not None:
+        return ""
+    found = set()
+    for number in range(min(most, len(rows))):
+        with contextlib.suppress(UserError):
+            found |= {*np.unique(_numbers(_open(rows[number]["label"], "label"), "label", source.name in OWN)).tolist()}
+    values = ",".join(map(str, sorted(found)))
+    said = f"; {'the files' if len(rows) <= most else f'the first {most} files'} hold the numbers {values}"
+    if source.name not in OWN or len(found) != len(source.classes) or {*found} == {*(source.label_ids or range(len(found)))}:
+        return said
+    order = ", ".join(source.classes[:4]) + ", ..." * (len(source.classes) > 4)
+    without = " and no --reduce-zero-label" * (0 in source.void_ids)
+    return f"{said}; if these are {order}, in this order: --label-values {values}{without}"
 
 # %% ../nbs/01_data.ipynb #cell-041
 def check_report(source: Source, root, splits=None, most: int = 10, progress: bool = True) -> tuple[str, int]:
@@ -374,7 +514,7 @@ def check_report(source: Source, root, splits=None, most: int = 10, progress: bo
     lines, problems, missing = [], [], []
     for split in splits or source.splits:
         try:
-            names, found = check_split(source, root, split, progress)
+            names, found, *_, notes = check_split(source, root, split, progress)
         except MissingSplit as error:
             missing.append(error)
             expected = source.splits[split]
@@ -385,11 +525,11 @@ def check_report(source: Source, root, splits=None, most: int = 10, progress: bo
         except UserError as error:
             if source.find is None:  # there is no reading it at all
                 raise
-            names, found = [], [Problem("missing folder", str(error))]
+            names, found, notes = [], [Problem("missing folder", str(error))], []
         known = {*problems}  # splits may share files, and their problems
         problems += [problem for problem in found if problem not in known]
         counts = f"{len(names)} image{'s' * (len(names) != 1)}, {len(found)} problem{'s' * (len(found) != 1)}"
-        lines.append(f"{split}: {counts}, file list sha256 {file_list_sha(names)}")
+        lines += [f"{split}: {counts}, file list sha256 {file_list_sha(names)}", *(f"note: {note}" for note in notes)]
     if not splits and len(missing) == len(source.splits):
         raise UserError(f"{root} has none of the folders or lists of {', '.join(source.splits)}; needed: the folder of "
                         f"{source.name}; {missing[0]}")
@@ -464,6 +604,54 @@ class Scenes(torch.utils.data.Dataset):
             image = resize_image(image, self.size)
             label = label if self.keep_label_size else resize_label(label, self.size)
         return image, label
+
+# %% ../nbs/01_data.ipynb #scan0003
+def check_before(settings: ImageConfig, source: Source, progress: bool = True) -> None:
+    "Read every image and label of the training and validation splits, as a first step must not find what is wrong."
+    if not source.needs_root:  # computed
+        return
+    for split in dict.fromkeys([settings.split, *({"val"} & {*source.splits})]):
+        try:
+            rows = Scenes(source, split, settings.root).rows
+        except UserError:  # no validation images: that is no mistake where nobody scores
+            if split == settings.split:
+                raise
+            continue
+        problems, notes = _checked(source, rows, split, progress)
+        for note in notes:
+            print(f"note: {note}", file=sys.stderr)
+        if problems:
+            more = f" (problem 1 of {len(problems)} in {split}; collab-seg data check lists them all)" * (len(problems) > 1)
+            raise UserError(problems[0].file + more)
+
+
+def _checked(source: Source, rows, split: str, progress: bool) -> tuple[list[Problem], list[str]]:
+    "Problems and notes of some rows; files that were found to be fine, and are as they were, are not read again."
+    stamp = cache_folder() / "checked" / f"{_rows_sha(source, rows, split)}.json"
+    with contextlib.suppress(UserError):
+        return [], read_json(stamp, ["notes"])["notes"]
+    scan = scan_rows(source, rows, split, progress)
+    if not scan.problems:
+        with contextlib.suppress(OSError):  # a folder that cannot be written: then it is done again
+            write_atomic(stamp, json.dumps({"notes": scan.notes}) + "\n")
+    return scan.problems, scan.notes
+
+
+def _rows_sha(source: Source, rows, split: str) -> str:
+    "A hash of what the labels mean, and of the name, size and time of each file."
+    meaning = (source.name, source.classes, source.palette, source.void_ids, source.label_ids, source.void_colours)
+    digest = hashlib.sha256(repr((meaning, split)).encode())
+    if len(rows) and rows[0]["image"]["bytes"]:  # the images lie in the rows, and `datasets` keeps their hash
+        digest.update(f"{rows._fingerprint} {len(rows)}".encode())
+        return digest.hexdigest()
+    import pyarrow.compute as pc
+
+    for part in rows.with_format("arrow").iter(batch_size=1000):
+        for column in ("image", "label"):
+            for path in pc.struct_field(part[column], "path").to_pylist():
+                state = os.stat(path) if os.path.exists(path) else None
+                digest.update(os.fsencode(f"{path} {state and (state.st_size, state.st_mtime_ns)}\n"))
+    return digest.hexdigest()
 
 # %% ../nbs/01_data.ipynb #cell-052
 def legend(figure, source: Source) -> None:

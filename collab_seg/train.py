@@ -48,8 +48,8 @@ from .cnn import Student, likeliest, upsample
 from .core import (IGNORE_INDEX, Config, DataConfig, DistillConfig, ImageConfig, OptimConfig, StudentOutput,
                              UserError, check_config, colorize, config_sha, config_to_json, derive_seed, one_of, read_json,
                              read_text, save_figure, seed_everything, show_grid, write_atomic)
-from .data import (Augmented, PositionSampler, Scenes, Source, denormalize, normalize, open_source, read_image,
-                             read_label, resize_label)
+from .data import (Augmented, PositionSampler, Scenes, Source, check_before, denormalize, normalize, open_source,
+                             read_image, read_label, resize_label)
 from .hfd import HFD, check_map, map_cka, masked_mean, of_all, processes
 from .metrics import Confusion, Score
 from .own_data import LABEL_FIELDS, labels_from, labels_of
@@ -777,6 +777,7 @@ def train(
     time_limit: float = 0.0,  # stop by itself after so many minutes, as if by SIGTERM; 0 is never
     trackers=(),  # names from notebook 07b, e.g. tensorboard; told at each checkpoint
     snapshots: int = 0,  # keep the students as they are after so many of the steps, for notebook 12
+    check: bool = True,  # read every image and label once before the first step, unless they are known to be fine
 ) -> Path:
     "Train both students together; returns the run directory. Raises Stopped after Ctrl-C, with all work kept."
     run, optim = open_run(out, resume), check_config(config).optim
@@ -787,6 +788,8 @@ def train(
     forget_peak()
     source = open_source(config.data)
     accelerator = make_accelerator(optim, known_trackers(trackers), run)
+    if check and accelerator.is_main_process:
+        check_before(config.data, source, progress)
     seed_everything(optim.seed)
     weights = class_weights(source, config.data, optim.class_balance, progress and accelerator.is_main_process)
     pair = Pair(*build_students(config.students, len(source.classes), optim.seed), weights=weights)

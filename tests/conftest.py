@@ -4,11 +4,13 @@ import contextlib
 import csv
 import dataclasses
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("COLLAB_SEG_CACHE", tempfile.mkdtemp(prefix="collab_seg_cache_"))
 DEVICE = os.environ.get("COLLAB_SEG_TEST_DEVICE", "cpu")  # auto: what the tests train is trained on a GPU
 RELIABILITY: dict[str, list[int]] = {}  # fault -> how often tried, survived, and how often something was lost
 

@@ -674,7 +674,7 @@ def mistakes(folder, root):
         "a palette that is not there": ([*train_own, *own, "--palette", nothing], nothing),
         "a palette without colours": ([*train_own, *own, "--palette", str(root / "classes.txt")], "no colour for 'sky'"),
         "a palette with a colour twice": ([*train_own, *own, "--palette", str(folder / "twice.txt")], "colour twice"),
-        "a palette with colour 300": ([*train_own, *own, "--palette", str(folder / "300.txt")], "line 2"),
+        "a palette with colour 300": ([*train_own, *own, "--palette", str(folder / "300.txt")], "'road 300 2 3'"),
         "a palette and void numbers": ([*train_own, *own, "--palette", str(folder / "good.txt"), "--void", "3"], "void r g b"),
         "colours that the palette lacks": ([*train_own, *own, "--palette", str(folder / "good.txt")], "holds colour"),
         "void is a class": ([*train_own, *own, "--void", "1"], "'road'"),
@@ -749,7 +749,7 @@ def test_a_colour_that_is_one_number_short_does_not_become_a_name(tmp_path):
     with pytest.raises(UserError, match="'road 128 64'; needed: `name r g b`"):
         own_data.read_classes(file)
     file.write_text("lane 1\nlane 2\n")  # names without any colours may end in numbers
-    assert [name for name, _ in own_data.read_classes(file)] == ["lane 1", "lane 2"]
+    assert [line.name for line in own_data.read_classes(file)] == ["lane 1", "lane 2"]
 
 
 def test_a_name_with_an_accent_stays_on_its_side_however_it_is_spelled():
