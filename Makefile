@@ -8,18 +8,19 @@ BIN := $(VENV)/bin
 NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb))
 JOBS ?= 2
 ASSIGNMENT ?= *
+KERNELS ?=
 
-.PHONY: demo test bench matrix audit learn explore explore-snapshots release-assignments grade docs help notebooks export readme assets results-toyscapes results-camvid results-reliability clean
+.PHONY: demo test test-portable bench matrix audit learn explore explore-snapshots release-assignments grade docs help notebooks export readme assets results-toyscapes results-camvid results-reliability clean
 
 demo: $(VENV)/.run  ## train both students on computed street scenes, print a table, write a picture
 	rm -rf runs/demo
 	$(BIN)/collab-seg train --preset toy --out runs/demo
 
-# Two test processes at a time: more than one thread in each would only wait for the others.
-test: $(VENV)/.dev  ## drift, notebooks, pytest
-	$(BIN)/python -m pytest tests/test_drift.py -q
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval nbs -q -n $(JOBS) --dist loadfile --nbval-cell-timeout 300
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -q -n $(JOBS) --dist loadfile --deselect tests/test_drift.py
+test: $(VENV)/.dev  ## drift, notebooks, pytest; all of them run, whatever comes of the first
+	$(BIN)/python tests/stages.py --jobs $(JOBS)
+
+test-portable: $(VENV)/.dev  ## the notebooks with the instructions of other processors; one of them: KERNELS=avx2
+	$(BIN)/python tests/stages.py --portable $(KERNELS) --jobs $(JOBS)
 
 bench: $(VENV)/.dev  ## time each part beside what a user would take instead; writes results/bench.csv
 	OMP_NUM_THREADS=1 $(BIN)/collab-seg bench

@@ -3,7 +3,7 @@
 from configparser import ConfigParser
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 
 here = Path(__file__).parent
 parser = ConfigParser(delimiters=["="])
@@ -21,8 +21,8 @@ setup(
     author=settings["author"],
     license="Apache-2.0",
     license_files=["LICENSE"],
-    package_data={settings["lib_name"]: ["examples/**"]},  # small trained runs for the explorer
-    packages=find_packages(include=["collab_seg", "collab_seg.*"]),
+    package_data={"": ["*.json", "*.csv", "*.safetensors"]},  # of the small trained runs for the explorer
+    packages=find_namespace_packages(include=["collab_seg", "collab_seg.*"]),
     python_requires=f">={settings['min_python']}",
     install_requires=settings["requirements"].split(),
     extras_require=extras,

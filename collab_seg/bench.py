@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['INFERENCE', 'BENCHES', 'ON_REQUEST', 'NEEDS', 'Setting', 'clock', 'in_turn', 'versions', 'row', 'timed', 'peak_bytes',
            'small', 'Trainer', 'own_trainer', 'random_batch', 'bench_step', 'camvid_folder', 'at', 'bench_loop',
-           'UsualScenes', 'UsualPair', 'bench_peers', 'deployed_students', 'bench_inference', 'runtimes',
-           'example_miou', 'bench_export', 'export_quality', 'albumentations_scenes', 'bench_data', 'bench_metrics',
-           'random_outputs', 'taught', 'bench_losses', 'slope', 'step_seconds', 'bench_growth', 'bench_many_files',
-           'wall', 'bench_start', 'bench_notebooks', 'chosen_benches', 'run_benches', 'write_benches']
+           'UsualScenes', 'UsualPair', 'bench_peers', 'deployed_students', 'bench_inference', 'has_compiler',
+           'runtimes', 'example_miou', 'bench_export', 'export_quality', 'albumentations_scenes', 'bench_data',
+           'bench_metrics', 'random_outputs', 'taught', 'bench_losses', 'slope', 'step_seconds', 'bench_growth',
+           'bench_many_files', 'wall', 'bench_start', 'bench_notebooks', 'chosen_benches', 'run_benches',
+           'write_benches']
 
 # %% ../nbs/13c_bench.ipynb #cell-003
 import copy
@@ -322,6 +323,17 @@ def bench_inference(setting: Setting) -> Iterator[dict]:
                     "at least 1.2")
 
 # %% ../nbs/13c_bench.ipynb #cell-031
+def has_compiler() -> bool:
+    "Is there a C++ compiler, without which torch.compile cannot work on a CPU?"
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        return bool(get_cpp_compiler())
+    except InvalidCxxCompiler:
+        return False
+
+
 def runtimes(deployed: Deployed, folder: str, threads: int, shape) -> Iterator[tuple[str, Callable]]:
     "The ways to run an exported student on images of one shape: name and a function of uint8 arrays."
     import openvino
@@ -334,13 +346,16 @@ def runtimes(deployed: Deployed, folder: str, threads: int, shape) -> Iterator[t
     graph.reshape({"image": list(shape)})  # with the size open, the ViT takes twice as long
     model = core.compile_model(graph, "CPU", {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"})
     yield "openvino", lambda image: model(image)[0]
-    compiled = torch.compile(deployed)
+    if has_compiler():
+        compiled = torch.compile(deployed)
 
-    @torch.no_grad()
-    def run(image):
-        return compiled(torch.from_numpy(image)).numpy()
+        @torch.no_grad()
+        def run(image):
+            return compiled(torch.from_numpy(image)).numpy()
 
-    yield "torch.compile", run
+        yield "torch.compile", run
+    else:
+        print("note: torch.compile is left out, for it needs a C++ compiler (Debian: apt-get install g++)", file=sys.stderr)
 
 
 def example_miou(run: Callable, scenes: Scenes, classes: int) -> float:

@@ -71,6 +71,11 @@ class ImageConfig:
     void: tuple[int, ...] = ()  # own data: numbers in the label files that mean void, besides 255
     reduce_zero_label: bool = False  # own data: 0 is void and 1 the first class, as in ADE20K
     label_values: tuple[int, ...] = ()  # own data: the number of each class in the label files, e.g. 0 255; default: 0, 1, 2, ...
+    image_dir: str | None = None  # folder: where its images lie in the root, if not found by itself; e.g. photos, or {split}/rgb
+    label_dir: str | None = None  # folder: the same for its label images, e.g. masks, or {split}/masks
+    label_name: str | None = None  # folder: how label files are called, e.g. {}_mask for the label photo_mask.png of photo.jpg
+    split_file: tuple[str, ...] = ()  # folder: lists of names, a line an image, e.g. train=train.txt val=val.txt
+    unlabelled: Literal["rest"] | None = None  # folder: rest: images without a label file are no mistake, and left out
     val_fraction: float = 0.1  # own data without a val part: this share of it, chosen by a hash of the names
     image_column: str | None = None  # hf: the column of the images; default: image
     label_column: str | None = None  # hf: the column of the label images; default: label, annotation or the like
@@ -263,6 +268,9 @@ def check_ranges(part):
         value = getattr(part, name, None)
         numbers = value if isinstance(value, tuple) else () if value is None else (value,)
         _need(all(low <= number <= high for number in numbers), name, value, f"from {low} to {high}")
+    label_name = getattr(part, "label_name", None)
+    _need(label_name is None or label_name.count("{}") == 1, "label_name", label_name,
+          "one {} where the name of the image stands, as in {}_mask")
     for name in _SHARES:
         _need(0 <= getattr(part, name, 0) < 1, name, getattr(part, name, 0), "from 0 to below 1")
     return part
