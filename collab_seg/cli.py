@@ -436,6 +436,9 @@ def read_config(path) -> Config:
 
 def report(run, split, data=None, root=None, json_path=None, csv_path=None, progress=True, **how):
     "Score a run, print the table, write what was asked for; `how`: see score_run. Returns the students and the scenes."
+    import torch
+
+    from collab_seg.hfd import of_all
     from collab_seg.train import append_rows, result_rows, score_run, score_table
     from collab_seg.vit import run_config
 
@@ -443,10 +446,15 @@ def report(run, split, data=None, root=None, json_path=None, csv_path=None, prog
         run_config(run)  # no run at all is another mistake
         raise UserError(f"{run} was not trained to its end (it has no summary.json); go on with: collab-seg train --resume {run}")
     scores, source, students, scenes = score_run(run, split, data, root, progress and is_main(), **how)
+    stretched = int(of_all(torch.tensor(len(scenes.stretched), device=next(students[0].parameters()).device)))  # of all processes
     if not is_main():
         return students, scenes
     print(f"{source.name}, {split}: {len(scenes)} images; IoU in per cent, void excluded")
     print(score_table(scores, source, students).to_string(float_format="{:.1f}".format))
+    if stretched:
+        print(f"note: {stretched} of {len(scenes)} images have another shape than {'x'.join(map(str, scenes.size))} and were "
+              "stretched to it, as in training; predict keeps their shape, so its masks are not those that were scored; "
+              "--aspect keep trains without stretching", file=sys.stderr)
     rows = result_rows(run, scores, source, split)
     if csv_path:  # first, as a table that is there may not fit
         append_rows(csv_path, rows)

@@ -85,6 +85,7 @@ class ImageConfig:
 class DataConfig(ImageConfig):
     "Which images, and what is done to them before a student sees them."
     size: tuple[int, int] | None = (120, 160)  # height and width to which every image is resized first; None: its own
+    aspect: Literal["auto", "keep", "stretch"] = "auto"  # keep: only the shorter side is given by size; stretch: both; auto: see keeps_aspect
     crop: tuple[int, int] = (96, 128)  # height and width of a training crop
     scale: tuple[float, float] = (0.5, 2.0)  # images are scaled by a random factor in this range
     jitter: float = 0.3  # strength of random brightness, contrast and saturation; 0 is none
@@ -95,6 +96,16 @@ class DataConfig(ImageConfig):
     def short_side(self) -> int | None:
         "The shorter side of images as they are read; None: as they are."
         return min(self.size) if self.size else None
+
+    @property
+    def keeps_aspect(self) -> bool:
+        "Do images keep their aspect ratio? `auto`: yes, but in data sets whose images all have one shape."
+        return self.aspect == "keep" or self.aspect == "auto" and self.data not in ("toyscapes", "camvid", "cityscapes")
+
+    @property
+    def read_size(self) -> tuple[int, int] | int | None:
+        "The size to which images are read: height and width, the shorter side where they keep their aspect, or None."
+        return self.short_side if self.keeps_aspect else self.size
 
 # %% ../nbs/00_core.ipynb #cell-017
 @dataclass(frozen=True)
@@ -170,6 +181,8 @@ def config_to_json(config: Config) -> str:
 def config_sha(config: Config) -> str:
     "Twelve hex digits that name these settings; where files lie and how they are read does not count."
     ours, plain = dataclasses.asdict(config), dataclasses.asdict(Config())
+    keeps = config.data.keeps_aspect and config.data.size is not None  # before there was a choice, images were stretched
+    ours["data"]["aspect"] = "keep" if keeps else plain["data"]["aspect"]
     # Only what differs from its default counts: a setting added later leaves the names of old runs as they are.
     told = {part: {name: value for name, value in values.items()
                    if value != plain[part][name] and name not in ("root", "cache", "workers")}
@@ -220,6 +233,8 @@ def config_from_json(text: str, where: str = "config") -> Config:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:  # also numbers of 10000 digits and brackets without end
         raise UserError(f"{where} is not JSON: {error}; write it anew or take it from a run") from None
+    if isinstance(values, dict) and isinstance(values.get("data"), dict):
+        values["data"].setdefault("aspect", "stretch")  # written before there was a choice
     return config_from_dict(Config, values, where)
 
 
@@ -424,9 +439,9 @@ def show_grid(
     "Draw a grid of images and return the matplotlib figure."
     import matplotlib.pyplot as plt
 
-    height, wide = rows[0][0].shape[:2]
-    figure, axes = plt.subplots(len(rows), len(rows[0]), squeeze=False, layout="constrained",
-                                figsize=(width * len(rows[0]), width * len(rows) * height / wide + 0.3))
+    heights = [min(4, max(picture.shape[0] / picture.shape[1] for picture in row)) for row in rows]  # 4: of a panorama
+    figure, axes = plt.subplots(len(rows), len(rows[0]), squeeze=False, layout="constrained", height_ratios=heights,
+                                figsize=(width * len(rows[0]), width * sum(heights) + 0.3))
     low, high = limits or (None, None)
     for r, row in enumerate(rows):
         for axis, picture in zip(axes[r], row):

@@ -7,8 +7,8 @@ __all__ = ['SOURCES', 'OWN', 'TOYSCAPES', 'IMAGE_ENDINGS', 'UNREAD_ENDINGS', 'HE
            'Source', 'register', 'open_source', 'get_source', 'as_dataset', 'load_toyscapes', 'Problem', 'MissingSplit',
            'list_images', 'match', 'load_pairs', 'folder_of', 'find_camvid', 'load_camvid', 'label_table', 'read_label',
            'read_pair', 'undecoded', 'read_image', 'Scan', 'scan_rows', 'check_split', 'file_list_sha', 'empty_classes',
-           'check_report', 'problem_lines', 'resize_image', 'resize_label', 'thinned', 'Scenes', 'check_before',
-           'legend', 'save_overview', 'normalize', 'denormalize', 'RandomScale', 'grey', 'ColorJitter',
+           'check_report', 'problem_lines', 'resize_image', 'read_shape', 'resize_label', 'thinned', 'Scenes',
+           'check_before', 'legend', 'save_overview', 'normalize', 'denormalize', 'RandomScale', 'grey', 'ColorJitter',
            'train_transform', 'Augmented', 'PositionSampler']
 
 # %% ../nbs/01_data.ipynb #cell-005
@@ -578,6 +578,14 @@ def resize_image(image, size):  # (3, H, W) uint8 -> (3, h, w) uint8
     return v2.functional.resize(by_pixels, list(size), antialias=True)
 
 
+def read_shape(height: int, width: int, size: tuple[int, int] | int | None) -> tuple[int, int]:
+    "The height and width at which an image is read: those of `size`, its shorter side, or its own; 32 at least."
+    if not isinstance(size, int | None):
+        return tuple(size)
+    scale = size / min(height, width) if size else 1.0
+    return max(32, round(height * scale)), max(32, round(width * scale))
+
+
 def resize_label(label, size):  # (..., H, W) whole numbers -> (..., h, w)
     "Resize a label map by nearest neighbour, sampled at the centre of each new cell."
     flat = label.reshape(1, -1, *label.shape[-2:])
@@ -602,7 +610,7 @@ class Scenes(torch.utils.data.Dataset):
         source: Source,
         split: str,  # "train", or "train/5" for each fifth image of it
         root=None,  # folder of the data set, if it has one
-        size=None,  # (H, W) to which images and labels are resized; None keeps their own
+        size=None,  # to which images and labels are resized: (H, W), or the shorter side; None keeps their own
         cache=True,  # keep what was read in memory
         keep_label_size=False,  # evaluation: labels stay at their own size
     ):
@@ -611,6 +619,7 @@ class Scenes(torch.utils.data.Dataset):
         rows = undecoded(source.load(root, name))
         self.rows = rows if step == 1 else rows.select(range(0, len(rows), step))
         self._kept = {} if cache else None
+        self.stretched = set()  # numbers of the images read so far whose shape was another than that of `size`
 
     def __len__(self):
         return len(self.rows)
@@ -626,8 +635,12 @@ class Scenes(torch.utils.data.Dataset):
         image, label = read_pair(self.source, self.rows[index])
         image, label = torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(label)  # still by pixels in memory
         if self.size is not None:
-            image = resize_image(image, self.size)
-            label = label if self.keep_label_size else resize_label(label, self.size)
+            height, width = image.shape[-2:]
+            shape = read_shape(height, width, self.size)
+            if not isinstance(self.size, int) and abs(height * shape[1] / (width * shape[0]) - 1) > 0.02:
+                self.stretched.add(index)
+            image = resize_image(image, shape)
+            label = label if self.keep_label_size else resize_label(label, shape)
         return image, label
 
 # %% ../nbs/01_data.ipynb #scan0003

@@ -24,7 +24,7 @@ from torch import nn
 
 from .cnn import DeepLabDecoder, Student, cnn_student, upsample
 from .core import UserError, one_of, write_atomic
-from .data import MEAN, SOURCES, STD, normalize, resize_image
+from .data import MEAN, SOURCES, STD, normalize, read_shape, resize_image
 from .train import open_students
 from .vit import MiT, segformer_name, vit_student
 
@@ -34,8 +34,7 @@ KINDS = ("cnn", "vit")
 
 def as_read(image, short_side: int | None):  # (3, H, W) uint8 -> (3, h, w) float32
     "A picture of any size as a student reads it: its shorter side resized, normalised; None keeps it."
-    scale = short_side / min(image.shape[-2:]) if short_side else 1.0
-    return normalize(resize_image(image, [max(32, round(side * scale)) for side in image.shape[-2:]]))
+    return normalize(resize_image(image, read_shape(*image.shape[-2:], short_side)))
 
 
 class PretrainedStudent(Student, PyTorchModelHubMixin, library_name="collab_seg",

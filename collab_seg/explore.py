@@ -76,7 +76,7 @@ class Snapshots:
     def scenes(self, count: int = 20) -> dict[int, tuple]:
         "Some validation images with their labels, as the students read them, evenly spread; by their number."
         source = open_source(replace(self.config.data, root=self.root))
-        split = Scenes(source, "val", self.root, self.config.data.size, cache=False)
+        split = Scenes(source, "val", self.root, self.config.data.read_size, cache=False)
         return {index: split[index] for index in range(0, len(split), max(1, len(split) // count))}
 
 # %% ../nbs/12_explore.ipynb #cell-013

@@ -606,7 +606,7 @@ def leave_nothing(run: Path) -> None:
 def make_batches(config: Config, source: Source, start: int):
     "The training batches from step `start` on; the same for every method of a seed."
     data, optim = config.data, config.optim
-    scenes = Scenes(source, data.split, data.root, data.size, data.cache)
+    scenes = Scenes(source, data.split, data.root, data.read_size, data.cache)
     if len(scenes) == 0:
         raise UserError(f"the split {data.split} of {source.name} is empty; needed: one image or more")
     sampler = PositionSampler(len(scenes), optim.seed, optim.steps * optim.batch_size, start * optim.batch_size)
@@ -694,7 +694,7 @@ class Loop(Training):
         self.tracked, self.shown, data = Tracked(self.accelerator), None, self.config.data
         self.tracked.start(self.run, self.start, dataclasses.asdict(self.config))
         if self.accelerator.trackers and "val" in source.splits:
-            self.shown = Scenes(source, "val", data.root, data.size, cache=False)
+            self.shown = Scenes(source, "val", data.root, data.read_size, cache=False)
 
     def draw(self):
         "What pictures.png shows by now, as an array."
@@ -929,7 +929,9 @@ def score_run(
     if learnt.classes != source.classes:
         raise UserError(f"{run} has learnt the classes {', '.join(learnt.classes[:4])}, ..., but {source.name} has "
                         f"{', '.join(source.classes[:4])}, ...; needed: --data with the same classes")
-    scenes = Scenes(source, split, root, None if own_size else config.data.size, cache=False, keep_label_size=True)
+    as_own = dataclasses.replace(config.data, data=data or config.data.data)  # a camvid run on own photos keeps their shape
+    size = None if own_size else (config.data if config.data.keeps_aspect else as_own).read_size
+    scenes = Scenes(source, split, root, size, cache=False, keep_label_size=True)
     scores = evaluate(cnn, vit, scenes, progress, window, stride)
     if math.isnan(scores["average"].miou):  # as where the labels of a test set are kept secret
         raise UserError(f"no pixel of {split} of {source.name} has a label; needed: a split with labels, such as val")

@@ -24,7 +24,7 @@ def rows_of(run: str, split: str) -> list[dict]:
     "The lines of a run: what either student would learn."
     cnn, vit, _, config = open_students(run)
     cnn.eval(), vit.eval()
-    scenes = Scenes(open_source(config.data), split, config.data.root, config.data.size, cache=False)
+    scenes = Scenes(open_source(config.data), split, config.data.root, config.data.read_size, cache=False)
     kinds = ("both right", "only the teacher right", "only the learner right", "neither right")
     sums = {way: dict.fromkeys(("labelled", "taught", "kl", *kinds), 0.0) for way in ("cnn", "vit")}
     spreads = {way: [] for way in sums}
