@@ -111,6 +111,7 @@ class Train:
     config_file: str | None = None  # start from the config.json of a run instead of a preset
     out: str | None = None  # the run's folder; default: runs/DATA-METHOD-sSEED
     resume: str | None = None  # go on with this run, which was stopped or killed; settings come from the run
+    begin: Annotated[str | None, tyro.conf.arg(name="from")] = None  # begin a new run with the students and settings of this finished run
     save_every: int = 200  # steps between checkpoints
     time_limit: float = 0.0  # stop by itself after so many minutes, with a checkpoint and exit code 143; 0 is never
     tracker: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], UseAppendAction] = ()  # also log to it, in the run's folder; may be given twice
@@ -123,7 +124,17 @@ class Train:
     def folder(self) -> str:
         "Where the run goes, also where nobody said so."
         config = self.config
-        return self.resume or self.out or f"runs/{config.data.data}-{config.distill.method}-s{config.optim.seed}"
+        begun = f"-from-{Path(self.begin).name}" if self.begin else ""
+        return self.resume or self.out or f"runs/{config.data.data}-{config.distill.method}-s{config.optim.seed}{begun}"
+
+    @property
+    def after_interrupt(self) -> str:
+        "What Ctrl-C leaves, also a second one and one while the students are scored, and how to go on."
+        if Path(self.folder, "summary.json").exists():
+            return f"the run is finished; score it with: collab-seg eval {self.folder}"
+        if Path(self.folder, "config.json").exists():
+            return f"what was saved is whole; go on with: collab-seg train --resume {self.folder}"
+        return "nothing was written; the same command starts again"
 
     def run(self):
         from collab_seg.data import open_source
@@ -173,6 +184,10 @@ class Eval:
     stride: tuple[int, int] | None = None  # from one window to the next; default: two thirds of the window
     progress: bool = True  # show a progress bar
 
+    @property
+    def after_interrupt(self) -> str:
+        return f"nothing was written; the run is whole, score it with: collab-seg eval {self.run_dir}"
+
     def run(self):
         how = how_fed(self.size, self.window, self.stride)
         if self.append and how:  # rows of one table must be comparable, and no column says how images were fed
@@ -202,6 +217,10 @@ class Predict:
     window: tuple[int, int] | None = None  # height and width of a window that slides over each image
     stride: tuple[int, int] | None = None  # from one window to the next; default: two thirds of the window
     progress: bool = True  # show a progress bar
+
+    @property
+    def after_interrupt(self) -> str:
+        return f"each file in {self.out} is whole; the same command starts from the first picture again"
 
     def run(self):
         from collab_seg.predict import predict_files
@@ -268,6 +287,10 @@ class Study:
     cluster: Literal["slurm", "local"] | None = None  # for submitit; default: slurm where there is one, else local
     job: tuple[str, ...] = ()  # for submitit: its own settings, e.g. gpus_per_node=1 slurm_partition=long
     progress: bool = True  # show progress bars
+
+    @property
+    def after_interrupt(self) -> str:
+        return "finished runs and checkpoints are kept; the same command goes on"
 
     def run(self):
         from collab_seg.experiments import launch, run_study
@@ -439,7 +462,7 @@ def report(run, split, data=None, root=None, json_path=None, csv_path=None, prog
     import torch
 
     from collab_seg.hfd import of_all
-    from collab_seg.train import append_rows, result_rows, score_run, score_table
+    from collab_seg.train import append_rows, result_rows, score_notes, score_run, score_table
     from collab_seg.vit import run_config
 
     if not (Path(run) / "summary.json").is_file():
@@ -451,6 +474,7 @@ def report(run, split, data=None, root=None, json_path=None, csv_path=None, prog
         return students, scenes
     print(f"{source.name}, {split}: {len(scenes)} images; IoU in per cent, void excluded")
     print(score_table(scores, source, students).to_string(float_format="{:.1f}".format))
+    print("".join(f"{note}\n" for note in score_notes(scores, source, split)), end="")
     if stretched:
         print(f"note: {stretched} of {len(scenes)} images have another shape than {'x'.join(map(str, scenes.size))} and were "
               "stretched to it, as in training; predict keeps their shape, so its masks are not those that were scored; "
@@ -459,7 +483,7 @@ def report(run, split, data=None, root=None, json_path=None, csv_path=None, prog
     if csv_path:  # first, as a table that is there may not fit
         append_rows(csv_path, rows)
     rows = [row | how for row in rows]
-    name = f"{'own_' if how else ''}scores_{source.name}_{split}.json"  # `reproduce` repeats those without own_
+    name = f"{'own_' if how else ''}scores_{source.name}_{split}.json".replace("/", "-")  # `reproduce` repeats those without own_
     write_atomic(Path(json_path or Path(run) / name), json.dumps(rows, indent=2) + "\n")
     return students, scenes
 
@@ -530,11 +554,24 @@ def value_of(arguments: list[str], flag: str) -> str | None:
             return value if equals else (arguments + [""])[place + 1]
 
 
+def _going_on(run) -> Config:
+    "The settings of a finished run, with its students as first weights."
+    from collab_seg.vit import run_config
+
+    config, run = run_config(run), Path(run).resolve()
+    if not (run / "summary.json").is_file():
+        raise UserError(f"{run} was not trained to its end (it has no summary.json); go on with: collab-seg train --resume {run}")
+    first = {f"{kind}_weights": str(run / f"{kind}.safetensors") for kind in ("cnn", "vit")}
+    return replace(config, students=replace(config.students, **first))
+
+
 def starting_config(arguments: list[str]) -> Config:
     "The settings that flags start from: those of --preset or --config-file, else the defaults."
-    preset, path = value_of(arguments, "--preset"), value_of(arguments, "--config-file")
-    if preset is not None and path is not None:
-        raise UserError("--preset and --config-file both give all settings; needed: one of them")
+    preset, path, begin = (value_of(arguments, flag) for flag in ("--preset", "--config-file", "--from"))
+    if sum(given is not None for given in (preset, path, begin, value_of(arguments, "--resume"))) > 1 and (begin or preset and path):
+        raise UserError("--preset, --config-file, --from and --resume each give all settings; needed: one of them")
+    if begin is not None:
+        return _going_on(begin)
     if path is not None:
         return read_config(path)
     if preset is None:
@@ -622,6 +659,7 @@ def parse(arguments: list[str]):
 def main(arguments: list[str] | None = None) -> int:
     "Run a command; returns the exit code: 0 done, 1 not the same, or a process died, 2 a user's mistake, 130 or 143 stopped by a signal."
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    command = None
     try:
         arguments = sys.argv[1:] if arguments is None else arguments
         command, alone = parse(arguments), "RANK" not in os.environ
@@ -636,7 +674,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"collab-seg: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("collab-seg: interrupted", file=sys.stderr)
+        print(f"\ncollab-seg: interrupted; {getattr(command, 'after_interrupt', 'nothing was written')}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `collab-seg ... | head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DECODERS', 'Student', 'likeliest', 'upsample', 'TimmEncoder', 'conv_unit', 'ASPP', 'DeepLabDecoder', 'cnn_student',
-           'influence', 'read_weights', 'load_exactly']
+           'influence', 'read_weights', 'load_student', 'load_exactly']
 
 # %% ../nbs/03_cnn.ipynb #cell-005
 import os
@@ -188,6 +188,15 @@ def read_weights(path) -> dict[str, torch.Tensor]:
 
 def _is_dense(value) -> bool:
     return isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_quantized
+
+
+def load_student(student: nn.Module, weights: dict, what: str, same_classes: bool) -> bool:
+    "Load a whole student; its head only where it knows the same classes. Was the head taken?"
+    own, head = student.state_dict(), [key for key in weights if key.startswith("head.")]
+    same = same_classes and all(key in own and own[key].shape == weights[key].shape for key in head)
+    kept = {} if same else {key: own[key] for key in own if key.startswith("head.")}
+    load_exactly(student, {key: value for key, value in weights.items() if same or key not in head} | kept, what)
+    return same
 
 
 def load_exactly(module: nn.Module, weights: dict, what: str, unused=()):

@@ -132,6 +132,9 @@ def first_weights(encoder: str, given: str | None) -> str:
     "Where a student began, and what follows from that, for its card."
     if given in (None, "random"):
         return "random weights"
+    if Path(given).name in ("cnn.safetensors", "vit.safetensors") or Path(given).is_dir():
+        run = Path(given) if Path(given).is_dir() else Path(given).parent
+        return f"a student of the run {run.name} (what it learnt from counts, too)"
     if given != "imagenet":
         return f"the weights in {Path(given).name} (their licence holds, too)"
     if encoder.startswith("mit_"):

@@ -41,6 +41,8 @@ class Score(NamedTuple):
     iou: torch.Tensor  # (K,) float64; NaN for a class that is in neither truth nor prediction
     miou: float  # mean of the IoUs that are not NaN; NaN if nothing was labelled
     accuracy: float  # share of the labelled pixels that are right
+    truth: torch.Tensor | None = None  # (K,) labelled pixels of each class
+    predicted: torch.Tensor | None = None  # (K,) labelled pixels that were called so
 
 
 def score(matrix) -> Score:  # (K, K) counts
@@ -48,7 +50,7 @@ def score(matrix) -> Score:  # (K, K) counts
     matrix = matrix.double()
     hits, truth, guess = matrix.diag(), matrix.sum(1), matrix.sum(0)
     iou = hits / (truth + guess - hits)  # 0 / 0 is NaN: the class is nowhere
-    return Score(iou, iou.nanmean().item(), (hits.sum() / matrix.sum()).item())
+    return Score(iou, iou.nanmean().item(), (hits.sum() / matrix.sum()).item(), truth, guess)
 
 # %% ../nbs/02_metrics.ipynb #cell-023
 class Confusion:

@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 import unicodedata
 from collections import Counter
 from functools import lru_cache, partial
@@ -297,7 +298,8 @@ def find_parts(settings: ImageConfig, root: Path) -> dict[str, tuple[Path, Path]
     if inside := parts_of(root):  # train/images, train/masks; or train/x.jpg beside train/x_mask.png
         return {split: (_only(_folders(path, IMAGE_DIRS), "--image-dir") or path, _label_dir(path) or path)
                 for split, path in inside.items()}
-    if any(path.suffix.lower() in IMAGE_ENDINGS for path in root.iterdir()):
+    here = {path.stem: path for path in root.iterdir() if path.suffix.lower() in IMAGE_ENDINGS}
+    if here and (labels or pair_names(here, here, settings.label_name)[0]):
         return {"": (root, labels or root)}
     raise MissingSplit(f"{root} has no folder images, train, or images of its own; needed: the folder of your data, or "
                        "--image-dir and --label-dir (see data/README.md)")
@@ -334,7 +336,6 @@ def _named_parts(settings: ImageConfig, root: Path) -> dict[str, tuple[Path, Pat
         raise UserError(f"image_dir is {patterns[0]}, and no split has such a folder in {root}; needed: for example "
                         f"{root / patterns[0].replace('{split}', 'train')}")
     return found
-
 
 # %% ../nbs/01c_own_data.ipynb #lay00003
 IMAGE_AFFIXES = ("", "_image", "_img", "_rgb", "_sat", "_leftimg8bit")  # behind the name that an image shares with its label
@@ -539,10 +540,20 @@ def quick_hub(patience: float = 5.0):
         constants.HF_HUB_OFFLINE = before
 
 # %% ../nbs/01c_own_data.ipynb #cell-021
+def _writable(folder: Path) -> bool:
+    "Can a folder be written? It is made if need be."
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
 @lru_cache(maxsize=4)
 def read_hf(root: str) -> dict:
     "All splits of a Hugging Face data set by name; UserError, one line, if it cannot be had."
-    from datasets import Dataset, load_dataset, load_from_disk
+    from datasets import Dataset, config, load_dataset, load_from_disk
 
     if os.path.isfile(root):
         raise UserError(f"{root} is a file; needed: --root, the folder that it lies in")
@@ -552,6 +563,9 @@ def read_hf(root: str) -> dict:
             # Data only: without trust_remote_code no script of a data set is run. Who wants a fixed state saves a copy.
             found = load_from_disk(root) if any(saved) else load_dataset(root)  # nosec B615 # as said above
         except Exception as error:  # it raises many kinds, some of several lines
+            if isinstance(error, OSError) and not _writable(Path(config.HF_DATASETS_CACHE)):
+                raise UserError(f"datasets keeps what it reads in {config.HF_DATASETS_CACHE}, which cannot be written; needed: "
+                                "HF_HOME=DIR in the environment, with a folder that can") from None
             said = reason or f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
             raise UserError(f"the data set {root} cannot be had ({said}); needed: a folder that is there, or a name on the "
                             "Hugging Face hub and a connection to it") from None

@@ -8,14 +8,15 @@ __all__ = ['LOSSES', 'METHODS', 'WEIGHTS', 'PATIENCE', 'PACKAGES', 'LOGS', 'LOST
            'ramp', 'total_loss', 'learning_rate', 'make_accelerator', 'synchronized', 'make_ema', 'Both',
            'make_optimizer', 'outputs_in_parts', 'backward_in_parts', 'train_step', 'environment', 'forget_peak',
            'peak_mb', 'kept_rows', 'CSVLog', 'save_state', 'load_state', 'Stopped', 'stop_requests', 'snapshot_steps',
-           'snapshot_plan', 'open_run', 'sweep', 'start_run', 'leave_nothing', 'make_batches', 'save_students',
-           'Training', 'asked', 'batch_names', 'not_finite', 'Loop', 'room_for', 'train', 'evaluate', 'probabilities',
-           'window_starts', 'windowed', 'score_table', 'open_students', 'score_run', 'result_rows', 'append_rows',
-           'picture_row', 'save_pictures']
+           'snapshot_plan', 'open_run', 'sweep', 'data_state', 'same_data', 'start_run', 'leave_nothing',
+           'make_batches', 'save_students', 'Training', 'asked', 'batch_names', 'not_finite', 'Loop', 'room_for',
+           'train', 'evaluate', 'probabilities', 'window_starts', 'windowed', 'score_table', 'score_notes',
+           'open_students', 'score_run', 'result_rows', 'append_rows', 'picture_row', 'save_pictures']
 
 # %% ../nbs/08_train.ipynb #cell-005
 import csv
 import dataclasses
+import hashlib
 import importlib.metadata
 import io
 import itertools
@@ -570,6 +571,36 @@ def sweep(run: Path) -> None:
     for path in (*done, *run.glob(f".*.{'?' * 8}"), *run.glob(f"snapshots/**/.*.{'?' * 8}")):
         path.unlink(missing_ok=True)
 
+# %% ../nbs/08_train.ipynb #data0001
+def data_state(data: DataConfig, source: Source) -> dict:
+    "How many images the training split has, and a hash of their names in order; nothing of them is read."
+    import pyarrow.compute as pc
+
+    rows = Scenes(source, data.split, data.root).rows
+    paths = pc.struct_field(rows.data.column("image"), "path").to_pylist()
+    if rows._indices is not None:  # a part of the table
+        paths = [paths[number] for number in rows._indices.column(0).to_pylist()]
+    names = "\n".join(str(path and Path(path).name) for path in paths)
+    return {"images": len(rows), "names_sha256": hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()}
+
+
+def same_data(run: Path, data: DataConfig, source: Source) -> None:
+    "UserError if a run's data is not what it was when the run began: its images would come in another order."
+    changes = []
+    if (run / "classes.json").exists():
+        before = read_json(run / "classes.json", ["classes"])["classes"]
+        gained, lost = ([name for name in a if name not in b] for a, b in ((source.classes, before), (before, source.classes)))
+        changes += [f"classes gained {', '.join(gained)}"] * bool(gained) + [f"classes lost {', '.join(lost)}"] * bool(lost)
+        changes += ["classes come in another order"] * (not changes and before != [*source.classes])
+    if (run / "data.json").exists():  # older runs have none
+        before, now = read_json(run / "data.json", ["images", "names_sha256"]), data_state(data, source)
+        counts = f"{data.split} has {now['images']} images, had {before['images']}"
+        other = f"{data.split} has images of other names" if now["images"] == before["images"] else counts
+        changes += [other] * (now != before)
+    if changes:
+        raise UserError(f"the data of {run} has changed since the run began: {'; '.join(changes)}; needed: the data as it was, or "
+                        "a new run (with --out; to begin it from the students of a finished one: --from)")
+
 # %% ../nbs/08_train.ipynb #c5d1a008
 def start_run(run: Path, config: Config, device, source: Source, plan=()) -> None:
     "Write down what is run, on what, and what its classes are; UserError if the folder cannot be written."
@@ -584,6 +615,7 @@ def start_run(run: Path, config: Config, device, source: Source, plan=()) -> Non
             around |= {"resumed": [*before.get("resumed", []), *([changed] if changed else [])]}
         if not (run / "config.json").exists():
             write_atomic(run / "classes.json", json.dumps(labels_of(source), indent=2) + "\n")
+            write_atomic(run / "data.json", json.dumps(data_state(config.data, source), indent=2) + "\n")
             write_atomic(run / "config.json", config_to_json(config))
         if plan:
             write_atomic(run / "snapshots" / "steps.json", json.dumps({"steps": list(plan)}) + "\n")
@@ -596,7 +628,7 @@ def leave_nothing(run: Path) -> None:
     "Remove a run that ended before its first checkpoint, so that the same command works once the mistake is mended."
     if not (run / "state.json").exists():
         kept = [*run.glob("snapshots/step-*/*.safetensors"), run / "snapshots" / "steps.json"]
-        for path in (*kept, *(run / name for name in (*LOGS, "config.json", "classes.json", "environment.json"))):
+        for path in (*kept, *(run / name for name in (*LOGS, "config.json", "classes.json", "data.json", "environment.json"))):
             path.unlink(missing_ok=True)
         for folder in (*run.glob("snapshots/step-*"), run / "snapshots", run):
             with suppress(OSError):  # something else lies in it, or it never was
@@ -787,12 +819,14 @@ def train(
     known_method(config.distill.method)
     forget_peak()
     source = open_source(config.data)
+    if resume:
+        same_data(run, config.data, source)
     accelerator = make_accelerator(optim, known_trackers(trackers), run)
     if check and accelerator.is_main_process:
         check_before(config.data, source, progress)
     seed_everything(optim.seed)
     weights = class_weights(source, config.data, optim.class_balance, progress and accelerator.is_main_process)
-    pair = Pair(*build_students(config.students, len(source.classes), optim.seed), weights=weights)
+    pair = Pair(*build_students(config.students, len(source.classes), optim.seed, source.classes), weights=weights)
     pair.losses.update(method_losses(config, pair.cnn, pair.vit))
     pair = synchronized(pair.to(memory_format=torch.channels_last), accelerator, optim)
     optimizer = make_optimizer(pair, optim)
@@ -897,6 +931,18 @@ def score_table(scores: dict[str, Score], source: Source, students=()) -> pd.Dat
         sizes = [sum(p.numel() for p in student.parameters()) / 1e6 for student in students]
         table.loc["parameters (M)"] = dict(zip(WAYS, [*sizes, sum(sizes)]))
     return table.round(2)
+
+
+def score_notes(scores: dict[str, Score], source: Source, split: str) -> list[str]:
+    "Sentences about classes that a table of scores shows with 0.0 or NaN, and what to try."
+    names, truth = source.classes, scores["cnn"].truth
+    absent = [name for name, count in zip(names, truth) if not count]
+    notes = [f"not in the truth of {split}: {', '.join(absent)}; such a class has no IoU, or 0.0 where it was predicted"] if absent else []
+    for way, student in (("cnn", "CNN"), ("vit", "ViT")):
+        if never := [name for name, real, guess in zip(names, truth, scores[way].predicted) if real and not guess]:
+            notes.append(f"never predicted by the {student}: {', '.join(never)}; rare classes need more --steps, or "
+                         "--class-balance 0.5, which counts them more")
+    return notes
 
 
 def open_students(run, step: int | None = None) -> tuple[Student, Student, Source, Config]:

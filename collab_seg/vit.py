@@ -9,7 +9,9 @@ __all__ = ['MIT_SHAPES', 'to_tokens', 'to_map', 'OverlapPatchEmbed', 'EfficientS
 
 # %% ../nbs/04_vit.ipynb #cell-005
 import math
+import os
 import re
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +21,8 @@ import torch.nn.functional as F
 from timm.layers import DropPath
 from torch import nn
 
-from .cnn import Student, cnn_student, load_exactly, read_weights, upsample
-from .core import (Config, StudentConfig, UserError, check_config, config_from_json, derive_seed, one_of,
+from .cnn import Student, cnn_student, load_exactly, load_student, read_weights, upsample
+from .core import (Config, StudentConfig, UserError, check_config, config_from_json, derive_seed, one_of, read_json,
                              read_text)
 from .pretrained import imagenet_body, imagenet_mit
 
@@ -220,26 +222,26 @@ def vit_student(
     return Student(encoder, AllMLPDecoder(encoder.channels, width), encoder.channels[0], width, num_classes)
 
 # %% ../nbs/04_vit.ipynb #cell-032
-def build_students(config: StudentConfig, num_classes: int, seed: int) -> tuple[Student, Student]:
-    "The CNN and the ViT student, with fresh weights or those that the config names."
+def build_students(config: StudentConfig, num_classes: int, seed: int, classes=()) -> tuple[Student, Student]:
+    "The CNN and the ViT student, with fresh weights or those that the config names; a run's head only for these classes."
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "cnn"))
         cnn = cnn_student(config.cnn, num_classes, config.output_stride, config.decoder_width, config.aspp_rates,
                           config.cnn_decoder)
         torch.manual_seed(derive_seed(seed, "vit"))
         vit = vit_student(config.vit, num_classes, config.head_width, config.drop_path)
-        load_first_weights(cnn, vit, config)  # a network of timm's draws random weights before it gets others
+        load_first_weights(cnn, vit, config, classes)  # a network of timm's draws random weights before it gets others
     return cnn, vit
 
 
-def load_first_weights(cnn: Student, vit: Student, config: StudentConfig) -> None:
-    "Put the weights that the config names into both encoders; UserError if they cannot be had or do not fit."
-    if config.cnn_weights not in (None, "random"):
+def load_first_weights(cnn: Student, vit: Student, config: StudentConfig, classes=()) -> None:
+    "Put the weights that the config names into the students; UserError if they cannot be had or do not fit."
+    if config.cnn_weights not in (None, "random") and not _from_run(cnn, config.cnn_weights, "cnn", classes):
         weights = (imagenet_body(config.cnn, "cnn-weights", output_stride=config.output_stride)
                    if config.cnn_weights == "imagenet" else read_weights(config.cnn_weights))
         load_exactly(cnn.encoder.body, weights, config.cnn_weights,
                      unused=("classifier.", "fc.", "conv_head.", "bn2.", "head."))
-    if config.vit_weights in (None, "random"):
+    if config.vit_weights in (None, "random") or _from_run(vit, config.vit_weights, "vit", classes):
         return
     if config.vit in MIT_SHAPES:
         load_segformer(vit, imagenet_mit(config.vit) if config.vit_weights == "imagenet" else config.vit_weights)
@@ -247,6 +249,22 @@ def load_first_weights(cnn: Student, vit: Student, config: StudentConfig) -> Non
         weights = (imagenet_body(config.vit, "vit-weights") if config.vit_weights == "imagenet"
                    else read_weights(config.vit_weights))
         load_exactly(vit.encoder.body, weights, config.vit_weights, unused=("head.",))
+
+
+def _from_run(student: Student, path: str, kind: str, classes) -> bool:
+    "Load a student of a run, if the path is one: the folder, or its cnn.safetensors or vit.safetensors. Was it?"
+    path = Path(path, f"{kind}.safetensors") if Path(path).is_dir() else Path(path)
+    if path.suffix != ".safetensors" or "head.weight" not in (weights := read_weights(path)) or "encoder" not in {
+            key.partition(".")[0] for key in weights}:
+        return False
+    known = path.with_name("classes.json")
+    names = read_json(known, ["classes"])["classes"] if known.is_file() else [*classes]
+    taken = load_student(student, {key: w.float() if w.is_floating_point() else w for key, w in weights.items()}, str(path),
+                         names == [*classes] or not classes)
+    if not taken and os.environ.get("RANK", "0") == "0":
+        print(f"note: the {kind} begins with encoder and decoder of {path}; its head knows other classes and starts anew",
+              file=sys.stderr)
+    return True
 
 # %% ../nbs/04_vit.ipynb #cell-033
 def run_config(run) -> Config:

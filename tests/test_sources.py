@@ -309,9 +309,9 @@ def test_a_test_set_without_labels_and_images_that_lie_too_deep_are_named(tmp_pa
             file.rename(file.parent / "street1" / file.name)
     assert cli.main(["data", "check", "folder", "--root", str(root)]) == 2
     said = capsys.readouterr().out
-    assert "train: 0 images, 1 problem," in said and "no images: 1\n  train; needed: PNG or JPEG files" in said
+    assert "train: 0 images, 2 problems," in said and "not read: 2" in said and "lie a folder deeper" in said
     assert cli.main(["train", "--data", "folder", "--root", str(root), *SMALL, "--out", str(tmp_path / "run")]) == 2
-    assert "holds no images; needed: PNG or JPEG files in it, not deeper, as in its folder street1" in capsys.readouterr().err
+    assert "street1 lie a folder deeper; needed: all of a split directly in" in capsys.readouterr().err
 
 
 def test_a_problem_of_a_folder_without_val_is_counted_once(tmp_path):
