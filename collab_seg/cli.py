@@ -80,22 +80,35 @@ class DataCheck(ImageConfig):
 
 @dataclass(frozen=True)
 class DataConvert(ImageConfig):
-    """Write a data set as one Parquet file a split, with the same bytes; --data hf --root OUT reads it.
+    """Write a data set, or the export of an annotation tool, as one Parquet file a split; --data hf --root OUT reads it.
 
     Try
       collab-seg data convert voc --root VOCdevkit --out voc_parquet
       collab-seg train --data hf --root voc_parquet --split train_aug
+      collab-seg data convert coco --root IMAGES --annotations train=train.json val=val.json --out packed
+      collab-seg data convert labelme --root PHOTOS_WITH_JSON --out packed
+      collab-seg data convert yolo --root FOLDER_WITH_DATA_YAML --out packed
+      collab-seg data convert roboflow --root MASK_EXPORT --out packed
     """
 
-    data: Positional[str] = field()  # data set, e.g. voc
+    data: Positional[str] = field()  # data set, e.g. voc; or coco, labelme, yolo, roboflow: the export of a tool
+    annotations: tuple[str, ...] = ()  # coco: its JSON files, e.g. train=train.json val=val.json
+    background: bool = True  # pixels without a shape are of the class background; --no-background: they are void
     out: str = "converted"  # the folder to write; it must not be there yet
     split: str | None = None  # only this part; default: every part that is there
     progress: bool = True  # show a progress bar
 
     def run(self):
+        from collab_seg.convert import TOOLS, convert_tool
         from collab_seg.data import open_source
         from collab_seg.own_data import convert
 
+        if self.data in TOOLS:
+            folder, left_out = convert_tool(self, self.out, self.annotations, self.background, self.progress)
+            print(f"wrote {folder}; use it with --data hf --root {self.out}")
+            return print("".join(f"left out: {count} {what}\n" for what, count in left_out.items()), end="")
+        if self.annotations or not self.background:
+            raise UserError(f"--annotations and --no-background are for {', '.join(TOOLS)}; data is {self.data}")
         source = open_source(self)
         if self.split:
             source = replace(source, splits={one_of("split", self.split, source.splits): None})

@@ -7,7 +7,7 @@ __all__ = ['SPLIT_NAMES', 'IMAGE_DIRS', 'LABEL_DIRS', 'IMAGE_AFFIXES', 'LABEL_AF
            'ClassLine', 'read_classes', 'class_lines', 'own_labels', 'split_of', 'in_val', 'find_parts', 'pair_names',
            'pairs_in', 'split_lists', 'find_folder', 'load_folder', 'open_folder', 'labels_of', 'labels_from',
            'quick_hub', 'read_hf', 'column_of', 'held_out_rows', 'load_hf', 'open_hf', 'cells', 'write_parquet',
-           'whole_splits', 'convert']
+           'whole_splits', 'convert', 'write_tables']
 
 # %% ../nbs/01c_own_data.ipynb #cell-005
 import contextlib
@@ -700,10 +700,14 @@ def whole_splits(source: Source, root) -> dict:
 
 def convert(source: Source, root, out, progress: bool = True) -> Path:
     "Write all splits that are there as Parquet files with the same bytes; returns the folder."
+    return write_tables(whole_splits(source, root), {"from": source.name, **labels_of(source)}, root, out, progress)
+
+
+def write_tables(tables: dict, about: dict, root, out, progress: bool = True) -> Path:
+    "Write the rows of each split, and what their labels mean, into a folder that appears whole or not at all."
     out = Path(out)
     if os.path.lexists(out):
         raise UserError(f"{out} is there already; needed: a name that is free")
-    tables = whole_splits(source, root)
     half = out.parent / f".{out.name}.part"
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(half)  # of a run that was killed
@@ -712,8 +716,7 @@ def convert(source: Source, root, out, progress: bool = True) -> Path:
         for split, rows in tables.items():
             write_parquet(half / "data" / f"{split}-00000-of-00001.parquet", rows, root, progress)
         counts = {split: len(rows) for split, rows in tables.items()}
-        about = {"from": source.name, "images": counts, **labels_of(source)}
-        write_atomic(half / ABOUT, json.dumps(about, indent=2) + "\n")
+        write_atomic(half / ABOUT, json.dumps({"from": about["from"], "images": counts, **about}, indent=2) + "\n")
         os.rename(half, out)
     except BaseException:
         shutil.rmtree(half, ignore_errors=True)
