@@ -222,7 +222,7 @@ def find_camvid(root, split: str) -> tuple[list, list]:
     if not os.path.isdir(folder / split):
         raise MissingSplit(f"there is no folder {folder / split}; needed: the images of this split, see data/README.md")
     images = list_images(folder / split, problems)
-    return match(images, list_images(folder / f"{split}annot", problems), problems)
+    return match(images, list_images(folder / f"{split}annot", problems, "the label images of this split"), problems)
 
 
 def load_camvid(root, split: str):
@@ -535,7 +535,7 @@ def check_report(source: Source, root, splits=None, most: int = 10, progress: bo
     if not source.needs_root:
         return f"{source.name} is computed: there are no files to check", 0
     if source.find and (root is None or not os.path.isdir(root)):
-        raise UserError(f"root is {root}; needed: the folder of {source.name} (see data/README.md)")
+        raise UserError(f"root is {root}; needed: --root, the data set's folder (see data/README.md)")
     lines, problems, missing = [], [], []
     for split in splits or source.splits:
         try:
@@ -556,8 +556,7 @@ def check_report(source: Source, root, splits=None, most: int = 10, progress: bo
         counts = f"{len(names)} image{'s' * (len(names) != 1)}, {len(found)} problem{'s' * (len(found) != 1)}"
         lines += [f"{split}: {counts}, file list sha256 {file_list_sha(names)}", *(f"note: {note}" for note in notes)]
     if not splits and len(missing) == len(source.splits):
-        raise UserError(f"{root} has none of the folders or lists of {', '.join(source.splits)}; needed: the folder of "
-                        f"{source.name}; {missing[0]}")
+        raise UserError(f"{root} has none of the folders or lists of {', '.join(source.splits)}; {missing[0]}")
     return "\n".join(lines + problem_lines(problems, most)), len(problems)
 
 

@@ -9,6 +9,7 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -37,13 +38,24 @@ def portable(jobs: int, kernels) -> dict:
     return {f"notebooks, {name}": (NOTEBOOKS + share, KERNELS[name]) for name in kernels or KERNELS}
 
 
+def usable_home() -> dict:
+    """A home for the caches of Jupyter, matplotlib and datasets where the user's own cannot be written; else nothing."""
+    home = os.path.expanduser("~")
+    try:
+        with tempfile.TemporaryFile(dir=home):
+            return {}
+    except OSError:
+        print(f"note: HOME is {home}, which cannot be written; the tests use a folder of their own")
+        return {"HOME": tempfile.mkdtemp(prefix="home_")}
+
+
 def run(chosen: dict) -> int:
     """Run all stages, whatever comes of each; a line a stage at the end, and the number of those that failed."""
-    lines = []
+    lines, home = [], usable_home()
     for name, (arguments, variables) in chosen.items():
         print(f"== {name}", flush=True)
         began = time.monotonic()
-        done = subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env={**os.environ, **variables})
+        done = subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env={**os.environ, **home, **variables})
         lines.append((name, done.returncode, time.monotonic() - began))
     print("\n" + "\n".join(f"{'failed' if code else 'passed'}  {name}, {seconds:.0f} s" for name, code, seconds in lines))
     return sum(code != 0 for _, code, _ in lines)

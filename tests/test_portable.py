@@ -47,6 +47,13 @@ def test_all_stages_run_and_are_reported_also_when_the_first_fails(tmp_path, cap
     assert stages.run({"second": chosen["second"]}) == 0
 
 
+def test_a_home_that_cannot_be_written_is_replaced_and_it_is_said(monkeypatch, capfd, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert stages.usable_home() == {}
+    monkeypatch.setenv("HOME", "/dev/null/nowhere")
+    assert Path(stages.usable_home()["HOME"]).is_dir() and "note: HOME is /dev/null/nowhere" in capfd.readouterr().out
+
+
 def test_the_stages_are_those_that_make_names():
     assert [*stages.stages(2)] == ["drift", "notebooks", "pytest"] and len(stages.portable(1, None)) == len(stages.KERNELS)
     recipe = (ROOT / "Makefile").read_text()
