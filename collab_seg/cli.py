@@ -32,6 +32,7 @@ class DataList:
     "Show the data sets that this kit knows."
 
     def run(self):
+        from collab_seg.annotations import FOREIGN
         from collab_seg.data import OWN, SOURCES, get_source
 
         get_source("toyscapes")  # reads all modules that know sources
@@ -43,6 +44,8 @@ class DataList:
                   f"\n  {'needs --root DIR' if source.needs_root else 'needs no folder'}")
         for name, maker in OWN.items():
             print(f"{name}: {inspect.getdoc(maker)}")
+        for name, reader in FOREIGN.items():
+            print(f"{name}, after collab-seg data convert {name}: {inspect.getdoc(reader)}")
 
 
 @dataclass(frozen=True)
@@ -77,42 +80,46 @@ class DataCheck(ImageConfig):
         if problems:
             raise UserError(f"{self.data}: {problems} problem{'s' * (problems > 1)} found")
 
-
+# %% ../nbs/14_cli.ipynb #cvt00001
 @dataclass(frozen=True)
 class DataConvert(ImageConfig):
-    """Write a data set, or the export of an annotation tool, as one Parquet file a split; --data hf --root OUT reads it.
+    """Write a data set as one Parquet file a split; --data hf --root OUT reads it.
 
-    Try
+    Files of a known data set, a folder or a Hugging Face data set keep their bytes:
       collab-seg data convert voc --root VOCdevkit --out voc_parquet
       collab-seg train --data hf --root voc_parquet --split train_aug
-      collab-seg data convert coco --root IMAGES --annotations train=train.json val=val.json --out packed
-      collab-seg data convert labelme --root PHOTOS_WITH_JSON --out packed
-      collab-seg data convert yolo --root FOLDER_WITH_DATA_YAML --out packed
-      collab-seg data convert roboflow --root MASK_EXPORT --out packed
+
+    From the outlines of annotation tools, label maps are drawn (pip install "collab_seg[convert]"):
+      collab-seg data convert coco --root IMAGES --annotations train=train.json val=val.json --out mine
+      collab-seg data convert labelme --root DIR --classes road,car --out mine
+      collab-seg data convert yolo --root DIR --out mine
+      collab-seg data convert roboflow --root DIR --out mine
     """
 
-    data: Positional[str] = field()  # data set, e.g. voc; or coco, labelme, yolo, roboflow: the export of a tool
-    annotations: tuple[str, ...] = ()  # coco: its JSON files, e.g. train=train.json val=val.json
-    background: bool = True  # pixels without a shape are of the class background; --no-background: they are void
+    data: Positional[str] = field()  # data set, e.g. voc; or coco, labelme, yolo, roboflow
     out: str = "converted"  # the folder to write; it must not be there yet
     split: str | None = None  # only this part; default: every part that is there
+    annotations: tuple[str, ...] = ()  # coco: the JSON file of each part, as train=train.json val=val.json
+    background: bool = True  # pixels outside of every outline are the class background; else they are void
+    drawn_on: Literal["upright", "stored"] | None = None  # photos stored turned: how they lay when they were outlined
     progress: bool = True  # show a progress bar
 
     def run(self):
-        from collab_seg.convert import TOOLS, convert_tool
-        from collab_seg.data import open_source
+        from collab_seg.annotations import FOREIGN, convert_foreign, only_used
+        from collab_seg.data import OWN, SOURCES, open_source
         from collab_seg.own_data import convert
 
-        if self.data in TOOLS:
-            folder, left_out = convert_tool(self, self.out, self.annotations, self.background, self.progress)
-            print(f"wrote {folder}; use it with --data hf --root {self.out}")
-            return print("".join(f"left out: {count} {what}\n" for what, count in left_out.items()), end="")
-        if self.annotations or not self.background:
-            raise UserError(f"--annotations and --no-background are for {', '.join(TOOLS)}; data is {self.data}")
-        source = open_source(self)
-        if self.split:
-            source = replace(source, splits={one_of("split", self.split, source.splits): None})
-        print(f"wrote {convert(source, self.root, self.out, self.progress)}; use it with --data hf --root {self.out}")
+        drawing = (self.annotations, self.background, self.drawn_on)
+        one_of("data", self.data, (*SOURCES, *OWN, *FOREIGN))
+        if self.data in FOREIGN:
+            out = convert_foreign(self.data, self, self.out, *drawing, self.split, self.progress)
+        else:
+            only_used(self.data, self, *drawing)
+            source = open_source(self)
+            if self.split:
+                source = replace(source, splits={one_of("split", self.split, source.splits): None})
+            out = convert(source, self.root, self.out, self.progress)
+        print(f"wrote {out}; use it with --data hf --root {self.out}")
 
 # %% ../nbs/14_cli.ipynb #cell-010
 @dataclass(frozen=True)
@@ -342,6 +349,10 @@ class Reproduce:
     root: str | None = None  # folder of the data set; default: the one of the run
     progress: bool = True  # show a progress bar
 
+    @property
+    def after_interrupt(self) -> str:
+        return f"{self.run_dir} is as it was; the new run " + (f"is in {self.out}" if self.out else "was thrown away")
+
     def run(self) -> int:
         from collab_seg.experiments import reproduce
 
@@ -475,7 +486,7 @@ def report(run, split, data=None, root=None, json_path=None, csv_path=None, prog
     import torch
 
     from collab_seg.hfd import of_all
-    from collab_seg.train import append_rows, result_rows, score_notes, score_run, score_table
+    from collab_seg.train import append_rows, result_rows, score_notes, score_run, score_table, scores_name
     from collab_seg.vit import run_config
 
     if not (Path(run) / "summary.json").is_file():
@@ -487,7 +498,7 @@ def report(run, split, data=None, root=None, json_path=None, csv_path=None, prog
         return students, scenes
     print(f"{source.name}, {split}: {len(scenes)} images; IoU in per cent, void excluded")
     print(score_table(scores, source, students).to_string(float_format="{:.1f}".format))
-    print("".join(f"{note}\n" for note in score_notes(scores, source, split)), end="")
+    print("".join(f"{note}\n" for note in score_notes(scores, source, split, run_config(run).optim.class_balance)), end="")
     if stretched:
         print(f"note: {stretched} of {len(scenes)} images have another shape than {'x'.join(map(str, scenes.size))} and were "
               "stretched to it, as in training; predict keeps their shape, so its masks are not those that were scored; "
@@ -496,8 +507,7 @@ def report(run, split, data=None, root=None, json_path=None, csv_path=None, prog
     if csv_path:  # first, as a table that is there may not fit
         append_rows(csv_path, rows)
     rows = [row | how for row in rows]
-    name = f"{'own_' if how else ''}scores_{source.name}_{split}.json".replace("/", "-")  # `reproduce` repeats those without own_
-    write_atomic(Path(json_path or Path(run) / name), json.dumps(rows, indent=2) + "\n")
+    write_atomic(Path(json_path or Path(run) / scores_name(source, split, bool(how))), json.dumps(rows, indent=2) + "\n")
     return students, scenes
 
 # %% ../nbs/14_cli.ipynb #cell-024
@@ -571,7 +581,7 @@ def _going_on(run) -> Config:
     "The settings of a finished run, with its students as first weights."
     from collab_seg.vit import run_config
 
-    config, run = run_config(run), Path(run).resolve()
+    config, run = run_config(run), Path(run)
     if not (run / "summary.json").is_file():
         raise UserError(f"{run} was not trained to its end (it has no summary.json); go on with: collab-seg train --resume {run}")
     first = {f"{kind}_weights": str(run / f"{kind}.safetensors") for kind in ("cnn", "vit")}
@@ -687,7 +697,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"collab-seg: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"\ncollab-seg: interrupted; {getattr(command, 'after_interrupt', 'nothing was written')}", file=sys.stderr)
+        if is_main():
+            said = getattr(command, "after_interrupt", "the same command starts again")
+            print(f"\ncollab-seg: interrupted; {said}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `collab-seg ... | head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -119,7 +119,7 @@ class StudentConfig:
     cnn_decoder: Literal["own", "smp"] = "own"  # smp: that of segmentation_models.pytorch's DeepLabV3Plus, to convert to it
     head_width: int = 64  # channels of the ViT's all-MLP head
     drop_path: float = 0.0  # ViT: share of samples for which the last block is skipped in training; earlier ones less
-    cnn_weights: str | None = None  # the CNN's first weights: a local .safetensors or .pth, imagenet, or random (as None)
+    cnn_weights: str | None = None  # the CNN's first weights: a local .safetensors or .pth, a run, imagenet, or random (as None)
     vit_weights: str | None = None  # the same for the ViT
 
 # %% ../nbs/00_core.ipynb #cell-019

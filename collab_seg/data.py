@@ -655,11 +655,11 @@ def check_before(settings: ImageConfig, source: Source, progress: bool = True) -
                 raise
             continue
         problems, notes = _checked(source, rows, split, progress)
-        for note in notes if source.name in OWN else ():  # what a benchmark lacks, its users know
-            print(f"note: {note}", file=sys.stderr)
         if problems:
             more = f" (problem 1 of {len(problems)} in {split}; collab-seg data check lists them all)" * (len(problems) > 1)
             raise UserError(problems[0].file + more)
+        for note in notes if source.name in OWN else ():  # what a benchmark lacks, its users know
+            print(f"note: {note}", file=sys.stderr)
 
 
 def _checked(source: Source, rows, split: str, progress: bool) -> tuple[list[Problem], list[str]]:

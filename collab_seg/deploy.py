@@ -26,7 +26,7 @@ from .cnn import DeepLabDecoder, Student, cnn_student, upsample
 from .core import UserError, one_of, write_atomic
 from .data import MEAN, SOURCES, STD, normalize, read_shape, resize_image
 from .train import open_students
-from .vit import MiT, segformer_name, vit_student
+from .vit import MiT, run_config, segformer_name, vit_student
 
 # %% ../nbs/13_deploy.ipynb #cell-007
 KINDS = ("cnn", "vit")
@@ -134,7 +134,11 @@ def first_weights(encoder: str, given: str | None) -> str:
         return "random weights"
     if Path(given).name in ("cnn.safetensors", "vit.safetensors") or Path(given).is_dir():
         run = Path(given) if Path(given).is_dir() else Path(given).parent
-        return f"a student of the run {run.name} (what it learnt from counts, too)"
+        if not (run / "config.json").is_file():
+            return f"a student of the run {run.name} (not here any more; the licence of what it began from and learnt holds, too)"
+        parts, kind = run_config(run).students, "vit" if Path(given).name == "vit.safetensors" else "cnn"
+        before = first_weights(getattr(parts, kind), getattr(parts, f"{kind}_weights"))
+        return f"a student of the run {run.name} (what it learnt from counts, too), which began from {before}"
     if given != "imagenet":
         return f"the weights in {Path(given).name} (their licence holds, too)"
     if encoder.startswith("mit_"):

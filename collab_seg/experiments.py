@@ -44,7 +44,7 @@ from .core import (PRESETS, Config, DistillConfig, StudentConfig, UserError, che
 from .cost import MEASURED, gpu_hours, too_large_here
 from .data import open_source, thinned
 from .train import (METHODS, Stopped, known_method, make_batches, method_losses, result_rows,
-                              score_run, stop_requests, sweep, train)
+                              score_run, scores_name, stop_requests, sweep, train)
 from .vit import build_students, run_config
 
 # %% ../nbs/10_experiments.ipynb #cell-011
@@ -420,7 +420,7 @@ def do_run(study: Study, run: Run, out, progress: bool = False) -> None:
     if not (folder / "rows.json").exists():
         scores, source, _, _ = score_run(folder, study.score, root=run.config.data.root, progress=progress)
         rows = result_rows(folder, scores, source, study.score)
-        write_atomic(folder / f"scores_{source.name}_{study.score}.json", json.dumps(rows, indent=2) + "\n")
+        write_atomic(folder / scores_name(source, study.score), json.dumps(rows, indent=2) + "\n")
         rows = [{"study": study.name, **row, "method": run.label} for row in rows]
         write_atomic(folder / "rows.json", json.dumps(rows, indent=2) + "\n")
     collect(study, out)
@@ -806,5 +806,9 @@ def reproduce(run, out=None, root=None, progress: bool = False) -> Reproduction:
             torch.set_num_threads(_read_json(run / "environment.json")["threads"])
             again = train(config, out or Path(spare) / "run", progress=progress)
             return compare_runs(run, again, root)
+        except Stopped as stop:
+            if out:
+                raise
+            raise Stopped("stopped; the new run was thrown away (--out keeps it)", stop.signal) from None
         finally:
             torch.set_num_threads(before)

@@ -7,7 +7,7 @@ __all__ = ['SPLIT_NAMES', 'IMAGE_DIRS', 'LABEL_DIRS', 'IMAGE_AFFIXES', 'LABEL_AF
            'ClassLine', 'read_classes', 'class_lines', 'own_labels', 'split_of', 'in_val', 'find_parts', 'pair_names',
            'pairs_in', 'split_lists', 'find_folder', 'load_folder', 'open_folder', 'labels_of', 'labels_from',
            'quick_hub', 'read_hf', 'column_of', 'held_out_rows', 'load_hf', 'open_hf', 'cells', 'write_parquet',
-           'whole_splits', 'convert', 'write_tables']
+           'whole_splits', 'must_be_free', 'write_splits', 'convert']
 
 # %% ../nbs/01c_own_data.ipynb #cell-005
 import contextlib
@@ -697,17 +697,23 @@ def whole_splits(source: Source, root) -> dict:
         raise UserError(f"{root} has none of {', '.join(source.splits)}; needed: a split to write")
     return tables
 
-
-def convert(source: Source, root, out, progress: bool = True) -> Path:
-    "Write all splits that are there as Parquet files with the same bytes; returns the folder."
-    return write_tables(whole_splits(source, root), {"from": source.name, **labels_of(source)}, root, out, progress)
-
-
-def write_tables(tables: dict, about: dict, root, out, progress: bool = True) -> Path:
-    "Write the rows of each split, and what their labels mean, into a folder that appears whole or not at all."
-    out = Path(out)
+# %% ../nbs/01c_own_data.ipynb #cvt00001
+def must_be_free(out: str | Path) -> None:
+    "UserError if there is something at the place of a folder that is to be written."
     if os.path.lexists(out):
         raise UserError(f"{out} is there already; needed: a name that is free")
+
+
+def write_splits(
+    tables: dict,  # split -> its rows
+    about: dict,  # where they come from, and what labels mean, as `labels_of` says it
+    root: str | Path | None,  # files are named relative to it
+    out: str | Path,  # the folder
+    progress: bool = True,
+) -> Path:
+    "Write splits as Parquet files, and beside them what their labels mean; all of it or nothing."
+    must_be_free(out)
+    out = Path(out)
     half = out.parent / f".{out.name}.part"
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(half)  # of a run that was killed
@@ -715,10 +721,17 @@ def write_tables(tables: dict, about: dict, root, out, progress: bool = True) ->
     try:
         for split, rows in tables.items():
             write_parquet(half / "data" / f"{split}-00000-of-00001.parquet", rows, root, progress)
-        counts = {split: len(rows) for split, rows in tables.items()}
-        write_atomic(half / ABOUT, json.dumps({"from": about["from"], "images": counts, **about}, indent=2) + "\n")
+        counts = {"images": {split: len(rows) for split, rows in tables.items()}}
+        write_atomic(half / ABOUT, json.dumps(about | counts, indent=2) + "\n")
         os.rename(half, out)
     except BaseException:
         shutil.rmtree(half, ignore_errors=True)
         raise
     return out
+
+
+def convert(source: Source, root, out, progress: bool = True) -> Path:
+    "Write all splits that are there as Parquet files with the same bytes; returns the folder."
+    must_be_free(out)
+    about = {"from": source.name, **labels_of(source)}
+    return write_splits(whole_splits(source, root), about, root, out, progress)

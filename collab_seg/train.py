@@ -11,7 +11,7 @@ __all__ = ['LOSSES', 'METHODS', 'WEIGHTS', 'PATIENCE', 'PACKAGES', 'LOGS', 'LOST
            'snapshot_plan', 'open_run', 'sweep', 'data_state', 'same_data', 'start_run', 'leave_nothing',
            'make_batches', 'save_students', 'Training', 'asked', 'batch_names', 'not_finite', 'Loop', 'room_for',
            'train', 'evaluate', 'probabilities', 'window_starts', 'windowed', 'score_table', 'score_notes',
-           'open_students', 'score_run', 'result_rows', 'append_rows', 'picture_row', 'save_pictures']
+           'scores_name', 'open_students', 'score_run', 'result_rows', 'append_rows', 'picture_row', 'save_pictures']
 
 # %% ../nbs/08_train.ipynb #cell-005
 import csv
@@ -580,26 +580,43 @@ def data_state(data: DataConfig, source: Source) -> dict:
     paths = pc.struct_field(rows.data.column("image"), "path").to_pylist()
     if rows._indices is not None:  # a part of the table
         paths = [paths[number] for number in rows._indices.column(0).to_pylist()]
-    names = "\n".join(str(path and Path(path).name) for path in paths)
-    return {"images": len(rows), "names_sha256": hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()}
+    names = [str(path and Path(path).name) for path in paths]
+    digest = hashlib.sha256("\n".join(names).encode(errors="surrogateescape")).hexdigest()
+    return {"images": len(rows), "names_sha256": digest} | ({"names": names} if len(names) <= 2000 else {})
 
 
 def same_data(run: Path, data: DataConfig, source: Source) -> None:
     "UserError if a run's data is not what it was when the run began: its images would come in another order."
     changes = []
     if (run / "classes.json").exists():
-        before = read_json(run / "classes.json", ["classes"])["classes"]
-        gained, lost = ([name for name in a if name not in b] for a, b in ((source.classes, before), (before, source.classes)))
-        changes += [f"classes gained {', '.join(gained)}"] * bool(gained) + [f"classes lost {', '.join(lost)}"] * bool(lost)
-        changes += ["classes come in another order"] * (not changes and before != [*source.classes])
+        known = run / "classes.json"
+        changes += _changed_labels(labels_from(read_json(known, LABEL_FIELDS), known), labels_of(source))
     if (run / "data.json").exists():  # older runs have none
         before, now = read_json(run / "data.json", ["images", "names_sha256"]), data_state(data, source)
-        counts = f"{data.split} has {now['images']} images, had {before['images']}"
-        other = f"{data.split} has images of other names" if now["images"] == before["images"] else counts
-        changes += [other] * (now != before)
+        if before["names_sha256"] != now["names_sha256"]:
+            changes.append(f"{data.split} has {now['images']} images, had {before['images']}{_first_changed(before, now)}")
     if changes:
         raise UserError(f"the data of {run} has changed since the run began: {'; '.join(changes)}; needed: the data as it was, or "
-                        "a new run (with --out; to begin it from the students of a finished one: --from)")
+                        "a new run (another --out)")
+
+
+def _changed_labels(before: dict, now: dict) -> list[str]:
+    "In words, what labels no longer mean what they meant."
+    gained, lost = ([name for name in a["classes"] if name not in b["classes"]] for a, b in ((now, before), (before, now)))
+    changes = [f"classes gained {', '.join(gained)}"] * bool(gained) + [f"classes lost {', '.join(lost)}"] * bool(lost)
+    if not changes and before["classes"] != now["classes"]:
+        changes.append("classes come in another order")
+    fields = ["void_ids", "label_ids", "void_colours", *(["palette"] if now["void_colours"] is not None else [])]
+    if not changes and any(before[field] != now[field] for field in fields):
+        changes.append("label files mean other classes (their numbers or colours were changed)")
+    return changes
+
+
+def _first_changed(before: dict, now: dict) -> str:
+    "The first image that is new, and the first that is gone, where the names were kept."
+    gained, lost = ([name for name in a.get("names", ()) if name not in {*b.get("names", ())}] for a, b in ((now, before), (before, now)))
+    said = [f"first {what}: {names[0]}" for what, names in (("new", gained), ("missing", lost)) if names and "names" in before]
+    return f" ({', '.join(said)})" if said else ""
 
 # %% ../nbs/08_train.ipynb #c5d1a008
 def start_run(run: Path, config: Config, device, source: Source, plan=()) -> None:
@@ -826,7 +843,9 @@ def train(
         check_before(config.data, source, progress)
     seed_everything(optim.seed)
     weights = class_weights(source, config.data, optim.class_balance, progress and accelerator.is_main_process)
-    pair = Pair(*build_students(config.students, len(source.classes), optim.seed, source.classes), weights=weights)
+    begun = (run / "state.json").exists()  # the checkpoint has all weights; those that it began with may be gone
+    students = dataclasses.replace(config.students, cnn_weights=None, vit_weights=None) if begun else config.students
+    pair = Pair(*build_students(students, len(source.classes), optim.seed, source.classes), weights=weights)
     pair.losses.update(method_losses(config, pair.cnn, pair.vit))
     pair = synchronized(pair.to(memory_format=torch.channels_last), accelerator, optim)
     optimizer = make_optimizer(pair, optim)
@@ -933,16 +952,29 @@ def score_table(scores: dict[str, Score], source: Source, students=()) -> pd.Dat
     return table.round(2)
 
 
-def score_notes(scores: dict[str, Score], source: Source, split: str) -> list[str]:
+def score_notes(scores: dict[str, Score], source: Source, split: str, class_balance: float = 0.0) -> list[str]:
     "Sentences about classes that a table of scores shows with 0.0 or NaN, and what to try."
-    names, truth = source.classes, scores["cnn"].truth
-    absent = [name for name, count in zip(names, truth) if not count]
-    notes = [f"not in the truth of {split}: {', '.join(absent)}; such a class has no IoU, or 0.0 where it was predicted"] if absent else []
-    for way, student in (("cnn", "CNN"), ("vit", "ViT")):
-        if never := [name for name, real, guess in zip(names, truth, scores[way].predicted) if real and not guess]:
-            notes.append(f"never predicted by the {student}: {', '.join(never)}; rare classes need more --steps, or "
-                         "--class-balance 0.5, which counts them more")
+    def listed(names, most: int = 8):
+        return ", ".join(names[:most]) + f" and {len(names) - most} more" * (len(names) > most)
+
+    names, truth, notes = source.classes, scores["cnn"].truth, []
+    if absent := [name for name, count in zip(names, truth) if not count]:
+        notes.append(f"not in the truth of {split}: {listed(absent)}; such a class has no IoU, or 0.0 where it was predicted")
+    for way, student in (("cnn", "the CNN"), ("vit", "the ViT"), ("average", "their average")):
+        rows = [*zip(names, truth, scores[way].predicted, scores[way].iou)]
+        never = [name for name, real, guess, _ in rows if real and not guess]
+        wrong = [name for name, real, guess, iou in rows if real and guess and not iou]
+        notes += [f"never predicted by {student}: {listed(never)}"] * bool(never)
+        notes += [f"predicted by {student} only in wrong places: {listed(wrong)}"] * bool(wrong)
+    if len(notes) > bool(absent):
+        balance = "" if class_balance else ", or --class-balance 0.5, which counts them more"
+        notes.append(f"what to try: rare classes need more --steps{balance}")
     return notes
+
+
+def scores_name(source: Source, split: str, own: bool = False) -> str:
+    "The file in a run's folder that holds its scores; those of images fed in another way than in training are a file of their own."
+    return f"{'own_' * own}scores_{source.name}_{split}.json".replace("/", "-")  # `reproduce` repeats those without own_
 
 
 def open_students(run, step: int | None = None) -> tuple[Student, Student, Source, Config]:

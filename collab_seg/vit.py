@@ -257,7 +257,8 @@ def _from_run(student: Student, path: str, kind: str, classes) -> bool:
     if path.suffix != ".safetensors" or "head.weight" not in (weights := read_weights(path)) or "encoder" not in {
             key.partition(".")[0] for key in weights}:
         return False
-    known = path.with_name("classes.json")
+    run = path.parents[2] if path.parents[1].name == "snapshots" else path.parent  # a snapshot lies two folders deeper
+    known = run / "classes.json"
     names = read_json(known, ["classes"])["classes"] if known.is_file() else [*classes]
     taken = load_student(student, {key: w.float() if w.is_floating_point() else w for key, w in weights.items()}, str(path),
                          names == [*classes] or not classes)

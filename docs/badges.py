@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = {"07b_track": "[track]", "12_explore": "[learn]", "13_deploy": "[bench]", "13b_predict": "[video]",
+EXTRAS = {"01d_convert": "[convert]", "07b_track": "[track]", "12_explore": "[learn]", "13_deploy": "[bench]", "13b_predict": "[video]",
           "13c_bench": "[bench]"}
 BADGES = """\
 [![Open in Colab](images/open_in_colab.svg)](https://colab.research.google.com/github/{user}/{repo}/blob/{branch}/nbs/{name}.ipynb)

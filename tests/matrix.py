@@ -16,8 +16,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ("02_metrics", "03_cnn", "04_vit", "05_hfd", "06_bsd_region", "07_bsd_pixel")
-TESTS = ("test_runs.py", "test_predict.py", "test_deploy.py", "test_sources.py", "test_pretrained.py")
-EXTRA = ("torchmetrics", "transformers", "segmentation_models_pytorch", "onnx", "onnxscript", "onnxruntime", "pytest", "pytest-timeout")  # for these
+TESTS = ("test_runs.py", "test_predict.py", "test_deploy.py", "test_sources.py", "test_pretrained.py", "test_convert.py")
+EXTRA = ("torchmetrics", "transformers", "segmentation_models_pytorch", "onnx", "onnxscript", "onnxruntime", "pycocotools", "pytest",
+         "pytest-timeout")  # for these
 MIDDLE = ["torch==2.11.0", "torchvision==0.26.0"]  # both ends passed where exported files were wrong in between
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 RUN_NOTEBOOK = """

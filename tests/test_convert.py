@@ -1,307 +1,585 @@
-"""Exports of annotation tools: COCO against pycocotools' own masks, LabelMe and YOLO against Pillow, and every way out."""
+"""Foreign formats become label maps: small sets of each format, against pycocotools, Pillow and counting by hand."""
 
 import base64
+import dataclasses
 import io
 import json
-from collections import Counter
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-from pycocotools import mask as coco_mask
 
-from collab_seg import cli
-from collab_seg.convert import convert_tool, read_coco
+from collab_seg import cli, own_data
 from collab_seg.core import ImageConfig, UserError
 from collab_seg.data import check_report, open_source, read_pair, undecoded
-from collab_seg.train import train
 from conftest import tiny_config
 
-H, W = 48, 64
+coco_mask = pytest.importorskip("pycocotools.mask", reason="outlines are drawn by pycocotools")
+from collab_seg import annotations as convert  # noqa: E402
+
+SIZE = H, W = 48, 64
+TRIANGLE, SQUARE, BIG = [10.5, 4.2, 40.1, 9.9, 22.7, 38.3], [20, 12, 30, 12, 30, 22, 20, 22], [2, 2, 60, 2, 60, 45, 2, 45]
 
 
-def photo(path, size=(H, W), **options):
+def photo(path, size=SIZE, orientation=None, array=None):
+    """Write an image, perhaps with a number that says how it is to be turned."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(len(path.name))
-    Image.fromarray(rng.integers(0, 255, (*size, 3), np.uint8)).save(path, **options)
+    image = Image.fromarray(np.full((*size, 3), 80, np.uint8) if array is None else array)
+    image.getexif()[0x0112] = orientation or 1
+    image.save(path, **({"exif": image.getexif()} if orientation else {}))
+    return path
 
 
-def labels_of(root, out, data, **options):
-    """Convert, and read every label back by the name of its image."""
-    annotations, background = options.pop("annotations", ()), options.pop("background", True)
-    folder, left_out = convert_tool(ImageConfig(data=data, root=str(root), **options), out, annotations, background, progress=False)
-    source, found = open_source(ImageConfig(data="hf", root=str(folder))), {}
-    for split in source.splits:
-        for row in undecoded(source.load(folder, split)):
-            found[split, row["image"]["path"].split("/")[-1].split(".")[0]] = read_pair(source, row)[1]
-    return source, found, left_out
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
 
 
-def polygon(rng, corners):
-    return [float(value) for point in rng.uniform((-5, -5), (W + 5, H + 5), (corners, 2)) for value in point]
+def theirs(*polygons):
+    """The mask of one thing as pycocotools itself has it."""
+    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects([*map(list, polygons)], H, W))).astype(bool)
 
 
-def as_runs(mask, compressed):
-    runs = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    if compressed:
-        return {"size": [H, W], "counts": runs["counts"].decode()}
-    flat, counts, value = mask.astype(int).ravel(order="F"), [], 0
-    while flat.size:
-        length = int(np.argmax(flat != value)) if (flat != value).any() else flat.size
-        counts.append(length)
-        flat, value = flat[length:], 1 - value
-    return {"size": [H, W], "counts": counts}
+def smallest_on_top(masks, labels, rest=0):
+    """For each pixel the label of the smallest mask that covers it."""
+    found = np.full(SIZE, rest)
+    for y, x in np.argwhere(np.any(masks, 0)):
+        covering = [n for n in range(len(masks)) if masks[n][y, x]]
+        found[y, x] = labels[min(covering, key=lambda n: (masks[n].sum(), -n))]
+    return found
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_coco_masks_are_those_of_pycocotools_with_the_smaller_on_top(tmp_path, seed):
-    """Random polygons of several parts, runs with holes of both kinds, overlaps, corners outside the image."""
-    rng = np.random.default_rng(seed)
-    categories = [{"id": 3, "name": "car"}, {"id": 90, "name": "traffic light"}, {"id": 17, "name": "road, wet"}]
-    annotations, masks = [], []
-    for number in range(7):
-        if number % 3:
-            segmentation = [polygon(rng, 5) for _ in range(1 + number % 2)]
-            mask = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(segmentation, H, W)))
+def coco_table(count=4, categories=((7, "cup"), (3, "table"), (90, "cat")), **changes):
+    """A COCO file with so many images, and no outlines but those in `changes`."""
+    images = [{"id": n, "file_name": f"p{n}.png", "height": H, "width": W} for n in range(count)]
+    return {"images": images, "categories": [{"id": key, "name": name} for key, name in categories], "annotations": []} | changes
+
+
+def outlined(number, image, category, segmentation, **more):
+    return {"id": number, "image_id": image, "category_id": category, "segmentation": segmentation, **more}
+
+
+def polygons_of(count=4, category=3):
+    return [outlined(n, n, category, [BIG]) for n in range(count)]
+
+
+def coco_set(root, table, split="train", names=None):
+    for one in table["images"]:
+        photo(root / one["file_name"])
+    write(root / f"{split}.json", table)
+    return ImageConfig(root=str(root)), (f"{split}={split}.json",)
+
+
+def labels_in(out, split="train"):
+    """The label maps of a converted data set by the names of their images, as training reads them."""
+    own_data.read_hf.cache_clear()
+    source = open_source(ImageConfig(data="hf", root=str(out)))
+    rows = undecoded(source.load(str(out), split))
+    return source, {row["image"]["path"]: read_pair(source, row)[1] for row in rows}
+
+
+def converted(tmp_path, name, settings, *args, **options):
+    out = convert.convert_foreign(name, settings, tmp_path / "out", *args, progress=False, **options)
+    return labels_in(out)
+
+
+def refused(call):
+    with pytest.raises(UserError) as caught:
+        call()
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 700 and "; needed: " in str(caught.value) or "needs" in str(caught.value)
+    return str(caught.value)
+
+
+# --- masks ---
+
+def test_random_outlines_of_coco_are_pycocotools_own_masks_the_smaller_on_top(tmp_path):
+    rng, annotations, masks = np.random.default_rng(0), [], {n: [] for n in range(12)}
+    for n in range(60):
+        image, kind = n % 12, n % 3
+        center, radius = rng.uniform(0, [W, H], 2), rng.uniform(0.4, 30)
+        polygons = [(center + radius * rng.normal(size=(rng.integers(3, 9), 2))).round(2).ravel().tolist() for _ in range(1 + n % 2)]
+        mask = theirs(*polygons)
+        if kind:
+            holes = rng.random(SIZE) < 0.2
+            mask &= ~holes
+            rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+            text = {"size": [H, W], "counts": rle["counts"].decode()}
+            segmentation = text if kind == 1 else {"size": [H, W], "counts": convert.run_lengths(text, SIZE)}
         else:
-            mask = np.zeros((H, W), np.uint8)
-            y, x = rng.integers(0, 20, 2)
-            mask[y:y + 24, x:x + 30], mask[y + 6:y + 12, x + 6:x + 18] = 1, 0
-            segmentation = as_runs(mask, compressed=bool(number % 2))
-        annotations.append({"id": number, "image_id": 5, "category_id": categories[number % 3]["id"], "segmentation": segmentation, "iscrowd": number % 2})
-        masks.append((number % 3, mask.astype(bool)))
-    photo(tmp_path / "a.png")
-    table = {"images": [{"id": 5, "file_name": "a.png", "height": H, "width": W}], "annotations": annotations, "categories": categories}
-    (tmp_path / "a.json").write_text(json.dumps(table))
-    source, found, left_out = labels_of(tmp_path, tmp_path / "out", "coco", annotations=[f"train={tmp_path / 'a.json'}"], val_fraction=0.0)
-    assert source.classes == ("background", "car", "road wet", "traffic light") and not left_out
-    number = {0: 1, 1: 3, 2: 2}  # by ascending id: 3, 17, 90
-    expected = np.zeros((H, W), np.uint8)
-    for category, mask in sorted(masks, key=lambda pair: -pair[1].sum()):
-        expected[mask] = number[category]
-    assert (found["train", "a"] == expected).all() and len(np.unique(expected)) > 2
+            segmentation = polygons
+        category = (3, 7, 90)[rng.integers(3)]
+        annotations.append(outlined(n, image, category, segmentation, iscrowd=int(kind == 2)))
+        masks[image].append((mask, {3: 1, 7: 2, 90: 3}[category]))
+    settings, files = coco_set(tmp_path / "set", coco_table(12, annotations=annotations))
+    source, labels = converted(tmp_path, "coco", dataclasses.replace(settings, val_fraction=0.0), files)
+    assert source.classes == ("background", "table", "cup", "cat") and len(labels) == 12
+    for name, label in labels.items():
+        shapes = masks[int(name[1:-4])]
+        assert (label == smallest_on_top([mask for mask, _ in shapes], [kind for _, kind in shapes])).all(), name
 
 
-def coco(tmp_path, **changes):
-    photo(tmp_path / "a.png")
-    square = [[4, 4, 20, 4, 20, 20, 4, 20]]
-    table = {"images": [{"id": 1, "file_name": "a.png", "height": H, "width": W}], "categories": [{"id": 2, "name": "car"}],
-             "annotations": [{"id": 1, "image_id": 1, "category_id": 2, "segmentation": square}]} | changes
-    (tmp_path / "a.json").write_text(json.dumps(table))
-    return tmp_path / "a.json"
+def test_any_outline_is_drawn_as_pycocotools_draws_it():
+    from hypothesis import given, settings
+    from hypothesis import strategies as st
+
+    corner = st.floats(-80, 150, allow_nan=False).map(lambda v: round(v, 3))
+    polygon = st.lists(corner, min_size=6, max_size=20).map(lambda v: v[: len(v) // 2 * 2])
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.lists(st.lists(polygon, min_size=1, max_size=3), min_size=1, max_size=4), st.booleans())
+    def check(things, by_area):
+        shapes = [convert.Shape(n + 1, polygons) for n, polygons in enumerate(things)]
+        label, empty = convert.draw(shapes, SIZE, by_area=by_area)
+        masks = [theirs(*polygons) for polygons in things]
+        assert empty == sum(not mask.any() for mask in masks)
+        expected = np.zeros(SIZE, int)
+        for n in sorted(range(len(masks)), key=lambda n: -masks[n].sum()) if by_area else range(len(masks)):
+            expected[masks[n]] = n + 1
+        assert (label == expected).all()
+
+    check()
 
 
-@pytest.mark.parametrize(("changes", "said"), [
-    ({"images": None}, "has no list images; needed: images, annotations, categories"),
-    ({"annotations": [{"id": 1, "image_id": 1, "category_id": 9, "segmentation": [[0] * 6]}]}, "category_id is 9, which is not in the file"),
-    ({"annotations": [{"id": 1, "image_id": 8, "category_id": 2, "segmentation": [[0] * 6]}]}, "image_id is 8, which is not in the file"),
-    ({"annotations": [{"id": 1, "image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4], "segmentation": []}]}, "holds boxes without masks"),
-    ({"images": [{"id": 1, "file_name": "b.png", "height": H, "width": W}]}, "b.png is missing; needed: --root"),
-    ({"images": [{"id": 1, "file_name": "a.png", "height": W, "width": H}]}, "a.png is 64x48, its annotation 48x64; needed: the same size"),
-    ({"annotations": [{"id": 1, "image_id": 1, "category_id": 2, "segmentation": {"size": [H, W], "counts": {}}}]}, "cannot be read"),
-    ({"categories": [{"id": number, "name": f"c{number}"} for number in range(300)]}, "301 classes are listed.*needed: 2 to 255"),
-])
-def test_a_coco_file_that_cannot_be_is_one_line_and_nothing_is_left(tmp_path, changes, said):
-    path = coco(tmp_path, **changes)
-    if "categories" in changes:
-        path.write_text(path.read_text().replace('"category_id": 2', '"category_id": 3'))
-    before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(UserError, match=said):
-        convert_tool(ImageConfig(data="coco", root=str(tmp_path), val_fraction=0.0), tmp_path / "out", [f"train={path}"], progress=False)
-    assert sorted(tmp_path.rglob("*")) == before
+def test_any_mask_survives_the_compressed_text():
+    from hypothesis import given, settings
+    from hypothesis import strategies as st
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 2**32), st.floats(0, 1))
+    def check(height, width, seed, share):
+        mask = np.asfortranarray(np.random.default_rng(seed).random((height, width)) < share).astype(np.uint8, order="F")
+        rle = coco_mask.encode(mask)
+        for form in (rle["counts"], rle["counts"].decode()):
+            runs = convert.run_lengths({"size": [height, width], "counts": form}, (height, width))
+            assert (np.repeat(np.arange(len(runs)) % 2, runs).reshape((height, width), order="F") == mask).all()
+        again = convert.encoded({"size": [height, width], "counts": runs}, (height, width))
+        assert (coco_mask.decode(again) == mask).all()
+
+    check()
 
 
-def test_what_has_no_mask_is_counted(tmp_path, capsys):
-    path = coco(tmp_path)
-    table = json.loads(path.read_text())
-    table["annotations"].append({"id": 2, "image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4]})
-    path.write_text(json.dumps(table))
-    assert cli.main(["data", "convert", "coco", "--root", str(tmp_path), "--annotations", f"train={path}", f"val={path}", "--out",
-                     str(tmp_path / "out"), "--no-progress"]) == 0
-    assert "left out: 2 annotations without a mask" in capsys.readouterr().out  # one in each split
+@pytest.mark.parametrize("counts", ["", "4210", "42102\x7f", "o", "oooooooooooooooooooooo", [5, 5], [-1, 13], [12.0], "12", None, {}, [True] * 12, 12])
+def test_masks_that_do_not_fill_the_image_are_refused(counts):
+    assert "RLE mask" in refused(lambda: convert.encoded({"size": [3, 4], "counts": counts}, (3, 4), "annotation 3"))
 
 
-def test_background_is_a_class_or_void(tmp_path):
-    path = coco(tmp_path, categories=[{"id": 2, "name": "car"}, {"id": 5, "name": "bus"}])
-    for background, classes, rest in ((True, ("background", "car", "bus"), 0), (False, ("car", "bus"), 255)):
-        source, found, _ = labels_of(tmp_path, tmp_path / f"out{rest}", "coco", annotations=[f"train={path}"], val_fraction=0.0, background=background)
-        assert source.classes == classes and found["train", "a"][0, 0] == rest and found["train", "a"][10, 10] == (1 if background else 0)
-    path = coco(tmp_path, categories=[{"id": 2, "name": "car"}, {"id": 5, "name": "background"}])
-    source, found, _ = labels_of(tmp_path, tmp_path / "own", "coco", annotations=[f"train={path}"], val_fraction=0.0)
-    assert source.classes == ("car", "background") and found["train", "a"][0, 0] == 1  # the user's own
-    path = coco(tmp_path, categories=[{"id": 1, "name": "void"}, {"id": 2, "name": "car"}],
-                annotations=[{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[4, 4, 20, 4, 20, 20, 4, 20]]}])
-    source, found, _ = labels_of(tmp_path, tmp_path / "void", "coco", annotations=[f"train={path}"], val_fraction=0.0)
-    assert source.classes == ("background", "car") and found["train", "a"][10, 10] == 255
+# --- COCO ---
+
+def test_ids_with_gaps_in_any_order_become_numbers_without_and_names_are_kept(tmp_path):
+    table = coco_table(annotations=[outlined(1, 0, 90, [SQUARE]), outlined(2, 1, 3, [SQUARE]), outlined(3, 2, 7, [SQUARE]), *polygons_of(4)[3:]])
+    settings, files = coco_set(tmp_path / "set", table)
+    source, labels = converted(tmp_path, "coco", dataclasses.replace(settings, val_fraction=0.3), files)
+    both = labels | labels_in(tmp_path / "out", "val")[1]
+    assert source.classes == ("background", "table", "cup", "cat") and source.palette[0] == (0, 0, 0)
+    assert [both[f"p{n}.png"][15, 25] for n in range(3)] == [3, 1, 2] and all(both[f"p{n}.png"][0, 0] == 0 for n in range(3))
 
 
-def test_files_of_other_categories_are_refused(tmp_path):
-    first = coco(tmp_path)
-    (tmp_path / "b.json").write_text(first.read_text().replace('"car"', '"bus"'))
-    with pytest.raises(UserError, match="has the categories bus, the file before it car"):
-        convert_tool(ImageConfig(data="coco", root=str(tmp_path)), tmp_path / "out", [f"train={first}", f"val={tmp_path / 'b.json'}"], progress=False)
+def test_each_part_has_its_file_and_the_ids_of_a_category_must_agree(tmp_path, capsys):
+    root = tmp_path / "set"
+    for split, folder in (("train", "train2017"), ("val", "val2017")):
+        table = coco_table(2, annotations=polygons_of(2))
+        for one in table["images"]:
+            photo(root / folder / one["file_name"])
+        write(root / f"annotations/instances_{folder}.json", table)
+    out = tmp_path / "out"
+    files = [f"{split}={root}/annotations/instances_{split}2017.json" for split in ("train", "val")]
+    assert cli.main(["data", "convert", "coco", "--root", str(root), "--annotations", *files, "--out", str(out), "--no-progress"]) == 0
+    assert "wrote" in capsys.readouterr().out
+    source, labels = labels_in(out, "val")
+    assert source.splits == {"train": 2, "val": 2} and [*labels] == ["val2017/p0.png", "val2017/p1.png"]
+    write(root / "annotations/instances_val2017.json", coco_table(2, ((3, "cup"), (7, "table"))))
+    assert cli.main(["data", "convert", "coco", "--root", str(root), "--annotations", *files, "--out", str(tmp_path / "b")]) == 2
+    assert "the same in all files" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("turn", "size", "fits"), [
-    (6, (W, H), "upright"), (6, (H, W), "stored"), (8, (H, W), "stored"), (5, (H, W), "stored"), (7, (H, W), "stored"), (1, (H, W), "upright"),
-    (3, (H, W), None), (2, (H, W), None)])
-def test_a_photo_that_lies_on_its_side(tmp_path, turn, size, fits):
-    """The label is turned with the photo: a marked corner of the photo is a marked corner of the label."""
-    note, picture = Image.Exif(), np.zeros((H, W, 3), np.uint8)
-    note[0x0112] = turn
-    picture[:16, :16] = 255
-    Image.fromarray(picture).save(tmp_path / "a.png", exif=note)
-    upright = np.array(Image.fromarray(picture)) if turn == 1 else None
-    from collab_seg.data import read_image
-
-    seen = read_image(tmp_path / "a.png")
-    marked = (seen if fits == "upright" else picture)[..., 0] > 127
-    runs = coco_mask.encode(np.asfortranarray(marked.astype(np.uint8)))
-    table = {"images": [{"id": 1, "file_name": "a.png", "height": size[0], "width": size[1]}], "categories": [{"id": 2, "name": "mark"}],
-             "annotations": [{"id": 1, "image_id": 1, "category_id": 2, "segmentation": {"size": [*size], "counts": runs["counts"].decode()}}]}
-    (tmp_path / "a.json").write_text(json.dumps(table))
-    if fits is None:
-        with pytest.raises(UserError, match=f"EXIF orientation {turn}.*needed: the image saved upright"):
-            labels_of(tmp_path, tmp_path / "out", "coco", annotations=[f"train={tmp_path / 'a.json'}"], val_fraction=0.0)
-        return
-    _, found, _ = labels_of(tmp_path, tmp_path / "out", "coco", annotations=[f"train={tmp_path / 'a.json'}"], val_fraction=0.0)
-    assert (found["train", "a"].astype(bool) == (seen[..., 0] > 127)).all() and (upright is None or (upright == seen).all())
+def test_roboflows_coco_export_is_found_and_its_group_of_categories_left_out(tmp_path, capsys):
+    table = coco_table(2, annotations=polygons_of(2))
+    table["categories"] = [{"id": 0, "name": "things", "supercategory": "none"}, {"id": 3, "name": "table", "supercategory": "things"}]
+    for part in ("train", "valid"):
+        for one in table["images"]:
+            photo(tmp_path / "set" / part / one["file_name"])
+        write(tmp_path / "set" / part / "_annotations.coco.json", table)
+    source, labels = converted(tmp_path, "coco", ImageConfig(root=str(tmp_path / "set")))
+    assert source.classes == ("background", "table") and source.splits == {"train": 2, "val": 2} and len(labels) == 2
+    assert "categories that only group others: things (1)" in capsys.readouterr().err
 
 
-# LabelMe
+def test_what_is_left_out_is_counted(tmp_path, capsys):
+    annotations = [*polygons_of(4), outlined(10, 0, 3, []), outlined(11, 1, 3, None), outlined(12, 1, 3, [[1, 2, 5, 6]]),
+                   outlined(13, 2, 3, [[500, 500, 510, 500, 510, 520]])]
+    settings, files = coco_set(tmp_path / "set", coco_table(5, annotations=annotations))
+    converted(tmp_path, "coco", dataclasses.replace(settings, val_fraction=0.3), files)
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note:")]
+    assert said == ["note: pixels outside of every outline are class 0, background; 1 of 5 images have no outline",
+                    "note: left out: annotations without an outline, such as boxes (3); outlines that cover no pixel (1)"]
 
 
-def labelme(root, name, shapes, **table):
-    photo(root / f"{name}.jpg")
-    (root / f"{name}.json").write_text(json.dumps({"shapes": shapes, "imagePath": f"{name}.jpg", "imageHeight": H, "imageWidth": W} | table))
+def test_without_background_the_rest_is_void_and_images_without_an_outline_are_left_out(tmp_path, capsys):
+    settings, files = coco_set(tmp_path / "set", coco_table(9, annotations=[*polygons_of(8), outlined(20, 0, 7, [SQUARE])]))
+    source, labels = converted(tmp_path, "coco", dataclasses.replace(settings, val_fraction=0.3), files, background=False)
+    assert source.classes == ("table", "cup", "cat") and sum(source.splits.values()) == 8
+    assert all(label[0, 0] == 255 and label[40, 5] == 0 for label in labels.values())
+    assert "void" in (said := capsys.readouterr().err) and "images without an outline (1)" in said
 
 
-def drawn(kind, corners):
-    canvas = Image.new("L", (W, H))
-    getattr(ImageDraw.Draw(canvas), kind)(corners, fill=1, outline=1)
-    return np.array(canvas) > 0
+def test_a_category_called_background_is_the_background(tmp_path):
+    categories = ((1, "cup"), (2, "Background"), (3, "table"), (4, "void"))
+    settings, files = coco_set(tmp_path / "set", coco_table(9, categories, annotations=[*polygons_of(9), *(outlined(30 + n, n, 4, [SQUARE]) for n in range(9))]))
+    source, labels = converted(tmp_path, "coco", dataclasses.replace(settings, val_fraction=0.0), files)
+    assert source.classes == ("cup", "Background", "table")
+    assert all(label[0, 0] == 1 and label[5, 5] == 2 and label[15, 25] == 255 for label in labels.values())
 
 
-def test_labelme_shapes_are_drawn_later_ones_on_top(tmp_path):
-    mask = np.zeros((6, 8), np.uint8)
-    mask[2:4, 2:6] = 255
+BOX = [{"id": n, "image_id": n, "category_id": 3, "bbox": [1, 1, 5, 5], "segmentation": []} for n in range(4)]
+WRONG_COCO = {
+    "no COCO": ([1, 2], "not of COCO's form"), "no categories": ({"images": [], "annotations": []}, "not of COCO's form"),
+    "no annotations, as of a test set": ({"images": [], "categories": []}, "not of COCO's form"),
+    "boxes only": (coco_table(annotations=BOX), "such as boxes (4)"),
+    "nothing at all": (coco_table(), "has no outline"),
+    "an unknown category": (coco_table(annotations=[outlined(1, 0, 5, [SQUARE])]), "category 5"),
+    "an unknown image": (coco_table(annotations=[outlined(1, 77, 3, [SQUARE])]), "image 77"),
+    "odd numbers": (coco_table(annotations=[outlined(1, 0, 3, [SQUARE[:-1]])]), "outline"),
+    "words": (coco_table(annotations=[outlined(1, 0, 3, "mask.png")]), "outline"),
+    "corners that are words": (coco_table(annotations=[outlined(1, 0, 3, [["1"] * 6])]), "outline"),
+    "corners far away": (coco_table(annotations=[outlined(1, 0, 3, [[0, 0, 1e12, 0, 0, 5]]), *polygons_of()]), "reaches to"),
+    "a mask of another size": (coco_table(annotations=[outlined(1, 0, 3, {"size": [W, H], "counts": [W * H]})]), "RLE mask of size"),
+    "a mask too short": (coco_table(annotations=[outlined(n, n, 3, {"size": [H, W], "counts": [5]}) for n in range(4)]), "add up to"),
+    "an image that is missing": (coco_table(images=[{"id": 0, "file_name": "gone.png"}]), "missing"),
+    "an image out of the root": (coco_table(images=[{"id": 0, "file_name": "../../x.png"}]), "outside"),
+    "an image by its whole path": (coco_table(images=[{"id": 0, "file_name": "/etc/passwd"}]), "outside"),
+    "an image without a name": (coco_table(images=[{"id": 0}]), "names the image"),
+    "an image twice": (coco_table(images=[{"id": n, "file_name": "p0.png"} for n in range(2)]), "listed twice"),
+    "an id twice": (coco_table(images=[{"id": 0, "file_name": f"p{n}.png"} for n in range(2)]), "listed twice"),
+    "another size": (coco_table(images=[{"id": n, "file_name": f"p{n}.png", "height": 24, "width": 32} for n in range(4)], annotations=polygons_of()), "32x24"),
+    "a size that is none": (coco_table(images=[{"id": 0, "file_name": "p0.png", "height": "a", "width": 5}]), "whole numbers"),
+    "a name twice": (coco_table(categories=((1, "cat"), (2, "cat"))), "listed twice"),
+    "a category without a name": (coco_table(categories=((1, None),)), "the category"),
+    "300 classes": (coco_table(categories=[(n, f"c{n}") for n in range(300)]), "301 classes"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_COCO)
+def test_a_coco_file_with_a_mistake_is_answered_in_one_line(name, tmp_path, capsys):
+    table, words = WRONG_COCO[name]
+    coco_set(tmp_path / "set", coco_table())
+    write(tmp_path / "set/train.json", table)
+    command = ["data", "convert", "coco", "--root", str(tmp_path / "set"), "--annotations", "train=train.json", "--val-fraction", "0", "--out",
+               str(tmp_path / "out"), "--no-progress"]
+    assert cli.main(command) == 2
+    said = capsys.readouterr().err.strip()
+    assert words in said and "needed" in said and "\n" not in said
+    assert not [*tmp_path.glob("*out*"), *tmp_path.glob(".*out*")]
+
+
+@pytest.mark.parametrize("text, words", [("{", "not JSON"), ("[" * 100_000, "not JSON"), ("\xff", "UTF-8")])
+def test_files_that_are_no_json_are_named(text, words, tmp_path):
+    (tmp_path / "train.json").write_bytes(text.encode("latin-1"))
+    assert words in refused(lambda: convert.read_coco(ImageConfig(root=str(tmp_path)), ("train=train.json",)))
+
+
+@pytest.mark.parametrize("annotations", [(), ("train.json",), ("x=train.json",), ("train=a.json", "training=b.json"), ("train=gone.json",)])
+def test_the_annotation_files_must_be_named(annotations, tmp_path):
+    refused(lambda: convert.read_coco(ImageConfig(root=str(tmp_path)), annotations))
+
+
+# --- LabelMe ---
+
+def shape(label, kind, points, **more):
+    return {"label": label, "shape_type": kind, "points": points, "group_id": None, "flags": {}, **more}
+
+
+def labelme(root, shapes, name="a", **more):
+    photo(root / f"{name}.png")
+    write(root / f"{name}.json", {"version": "5.0", "imagePath": f"{name}.png", "imageHeight": H, "imageWidth": W, "imageData": None, "shapes": shapes} | more)
+    return ImageConfig(root=str(root))
+
+
+def drawn(found):
+    """The label maps of all pictures of train."""
+    rows = convert.DrawnRows(found, "train")
+    return [np.asarray(Image.open(io.BytesIO(rows[n]["label"]["bytes"]))) for n in range(len(rows))]
+
+
+def near_edge(polygon):
+    """Pixels less than about one pixel from an outline, by Pillow."""
+    image = Image.new("L", (W * 4, H * 4))
+    ImageDraw.Draw(image).line([4 * value for value in [*polygon, *polygon[:2]]], fill=255, width=9)
+    return np.asarray(image).reshape(H, 4, W, 4).max((1, 3)) > 0
+
+
+def test_labelmes_shapes_agree_with_pillow_away_from_their_edges(tmp_path):
+    rng = np.random.default_rng(1)
+    for n in range(20):
+        polygon = rng.uniform(-5, [W + 5, H + 5], (5, 2)).round(1)
+        settings = labelme(tmp_path / str(n), [shape("cup", "polygon", polygon.tolist())])
+        image = Image.new("L", (W, H))
+        ImageDraw.Draw(image).polygon([*map(tuple, polygon)], fill=1)
+        wrong = drawn(convert.read_labelme(settings))[0] != np.asarray(image)
+        assert not (wrong & ~near_edge(polygon.ravel().tolist())).any(), n
+    circle = labelme(tmp_path / "circle", [shape("cup", "circle", [[30.5, 20.5], [30.5, 33]])])
+    y, x = np.mgrid[:H, :W] + 0.5
+    away = np.hypot(x - 30.5, y - 20.5) - 12.5
+    label = drawn(convert.read_labelme(circle))[0]
+    assert (label[away < -1] == 1).all() and (label[away > 1] == 0).all()
+
+
+def test_later_shapes_of_labelme_lie_on_top_and_its_special_labels_are_respected(tmp_path, capsys):
+    box = [[2, 2], [60, 45]]
+    shapes = [shape("table", "rectangle", box), shape("cup", "rectangle", [[20, 12], [30, 22]]), shape("_background_", "rectangle", [[22, 14], [24, 16]]),
+              shape("__ignore__", "rectangle", [[40, 30], [50, 40]]), shape("cup", "rectangle", [[0, 0], [64, 8]]),
+              shape("cup", "point", [[3, 3]]), shape("cup", "linestrip", [[3, 3], [5, 5], [6, 6]]), shape("cup", "polygon", [[3, 3], [5, 5]])]
+    found = convert.read_labelme(labelme(tmp_path, shapes))
+    label = drawn(found)[0]
+    assert found.classes == ("background", "cup", "table") and "cup, table" in capsys.readouterr().err
+    assert label[13, 21] == 1 and label[15, 23] == 0 and label[35, 45] == 255 and label[10, 5] == 2 and label[5, 5] == 1 and label[46, 1] == 0
+    assert sum(count for what, count in found.left_out.items() if "enclose nothing" in what) == 3
+    listed = convert.read_labelme(dataclasses.replace(labelme(tmp_path, shapes), classes="table,cup"))
+    assert listed.classes == ("background", "table", "cup") and drawn(listed)[0][13, 21] == 2
+    photo(tmp_path / "b.png")
+    write(tmp_path / "other.json", {"a": 1})
+    assert {"images without a JSON file": 1, "JSON files that are not LabelMe's, or in no folder of a split": 1}.items() <= convert.read_labelme(labelme(tmp_path, shapes)).left_out.items()
+
+
+def test_labelmes_masks_and_images_inside_of_files_are_read(tmp_path):
+    part = np.zeros((6, 9), bool)
+    part[1:5, 2:7] = True
     buffer = io.BytesIO()
-    Image.fromarray(mask).save(buffer, format="PNG")
-    shapes = [{"label": "road", "points": [[0.5, 30.2], [63, 30], [63, 47], [0, 47]], "shape_type": "polygon"},
-              {"label": "car", "points": [[40, 40], [20, 24]], "shape_type": "rectangle"}, {"label": "wheel", "points": [[30, 38], [30, 42]], "shape_type": "circle"},
-              {"label": "__ignore__", "points": [[0, 0], [9, 0], [9, 9]]}, {"label": "car", "points": [[1, 1]], "shape_type": "point"},
-              {"label": "wheel", "points": [[50, 10], [57, 15]], "shape_type": "mask", "mask": base64.b64encode(buffer.getvalue()).decode()},
-              {"label": "_background_", "points": [[60, 44], [63, 44], [63, 47], [60, 47]]}]
-    labelme(tmp_path, "a", shapes)
-    source, found, left_out = labels_of(tmp_path, tmp_path / "out", "labelme", val_fraction=0.0)
-    assert source.classes == ("background", "car", "road", "wheel")
-    expected = np.zeros((H, W), np.uint8)
-    for area, number in ((drawn("polygon", [(0.5, 30.2), (63, 30), (63, 47), (0, 47)]), 2), (drawn("rectangle", [(20, 24), (40, 40)]), 1),
-                         (drawn("ellipse", [(26, 34), (34, 42)]), 3), (drawn("polygon", [(0, 0), (9, 0), (9, 9)]), 255)):
-        expected[area] = number
-    expected[12:14, 52:56] = 3
-    expected[drawn("polygon", [(60, 44), (63, 44), (63, 47), (60, 47)])] = 0
-    assert (found["train", "a"] == expected).all() and left_out == Counter({"points and lines": 1})
+    Image.fromarray(part).save(buffer, format="PNG")
+    mask = base64.b64encode(buffer.getvalue()).decode()
+    content = base64.b64encode(photo(tmp_path / "keep.png").read_bytes()).decode()
+    settings = labelme(tmp_path / "set", [shape("cup", "mask", [[10, 20], [18, 25]], mask=mask)], imageData=content)
+    (tmp_path / "set/a.png").unlink()
+    found = convert.read_labelme(settings)
+    label = drawn(found)[0]
+    assert (label[21:25, 12:17] == 1).all() and label.sum() == 20
+    row = convert.DrawnRows(found, "train")[0]
+    assert row["image"]["bytes"] == (tmp_path / "keep.png").read_bytes()
+    for wrong in ({"mask": "!"}, {"mask": mask, "points": [[60, 46], [80, 80]]}, {}):
+        labelme(tmp_path / "set", [shape("cup", "mask", [[10, 20], [18, 25]]) | wrong])
+        assert "mask" in refused(lambda: convert.read_labelme(settings))
 
 
-def test_labelme_classes_and_splits(tmp_path):
-    triangle = [[0, 0], [30, 0], [0, 30]]
-    for split in ("train", "valid"):
-        (tmp_path / split).mkdir()
-        labelme(tmp_path / split, f"{split}1", [{"label": "b", "points": triangle}])
-    source, found, _ = labels_of(tmp_path, tmp_path / "out", "labelme", classes="a,b")
-    assert source.classes == ("background", "a", "b") and sorted(found) == [("train", "train1"), ("val", "valid1")] and found["train", "train1"][2, 2] == 2
-    with pytest.raises(UserError, match="has shapes called b; needed: every name in --classes"):
-        labels_of(tmp_path, tmp_path / "other", "labelme", classes="a,c")
-    (tmp_path / "train" / "bad.json").write_text("{")
-    with pytest.raises(UserError, match="bad.json is not JSON"):
-        labels_of(tmp_path, tmp_path / "other", "labelme")
+@pytest.mark.parametrize("change, words", [
+    ({"imagePath": "../../x.png"}, "outside"), ({"imagePath": ""}, "imagePath"), ({"imageHeight": 24, "imageWidth": 32}, "32x24"),
+    ({"shapes": [shape("cup", "polygon", [[1, 2, 3]])]}, "points"), ({"shapes": [shape("cup", "polygon", "x")]}, "points"),
+    ({"shapes": [shape("cup", "point", [[1, 2]])]}, "no outline"), ({"shapes": [shape(None, "rectangle", [[1, 2], [5, 6]])]}, "no name"),
+    ({"shapes": "x"}, "no LabelMe file"), ({"imagePath": "gone.png"}, "missing")])
+def test_a_labelme_file_with_a_mistake_is_answered_in_one_line(change, words, tmp_path):
+    shapes = change.get("shapes", [shape("cup", "rectangle", [[1, 2], [5, 6]])])
+    settings = labelme(tmp_path / "set", shapes, **{key: value for key, value in change.items() if key != "shapes"})
+    settings, out = dataclasses.replace(settings, val_fraction=0.0), tmp_path / "out"
+    assert words in refused(lambda: convert.convert_foreign("labelme", settings, out, progress=False)) and not out.exists()
 
 
-# YOLO and Roboflow
+def test_labelme_files_in_folders_of_splits_keep_them(tmp_path):
+    for split in ("train", "val", "test"):
+        labelme(tmp_path / "set" / split, [shape("cup", "rectangle", [[1, 2], [5, 6]])])
+    labelme(tmp_path / "set", [shape("cup", "rectangle", [[1, 2], [5, 6]])], name="stray")
+    found = convert.read_labelme(ImageConfig(root=str(tmp_path / "set")))
+    assert {split: len(pictures) for split, pictures in found.splits.items()} == {"train": 1, "val": 1, "test": 1}
+    assert found.left_out["JSON files that are not LabelMe's, or in no folder of a split"] == 1
 
 
-def yolo(root, split_first=False, names="[road, car]"):
-    for split in ("train", "val"):
-        parts = (f"{split}/images", f"{split}/labels") if split_first else (f"images/{split}", f"labels/{split}")
-        photo(root / parts[0] / f"{split}1.jpg")
-        photo(root / parts[0] / f"{split}2.jpg")
-        (root / parts[1]).mkdir(parents=True)
-        (root / parts[1] / f"{split}1.txt").write_text("1 0.25 0.25 0.5 0.25 0.5 0.75\n0 0 0.1 1 0.1 1 1 0 1\n")
-    (root / "data.yaml").write_text(f"names: {names}\nnc: 2\n")
+# --- YOLO ---
+
+def relative(polygon):
+    return " ".join(f"{value / (H if n % 2 else W):.9f}" for n, value in enumerate(polygon))
 
 
-@pytest.mark.parametrize("split_first", [False, True])
-@pytest.mark.parametrize("names", ["[road, car]", "{0: road, 1: car}"])
-def test_yolo_polygons_with_the_smaller_on_top(tmp_path, split_first, names):
-    yolo(tmp_path, split_first, names)
-    source, found, left_out = labels_of(tmp_path, tmp_path / "out", "yolo")
-    expected = np.zeros((H, W), np.uint8)
-    expected[drawn("polygon", [(0, 0.1 * H), (W, 0.1 * H), (W, H), (0, H)])] = 1
-    expected[drawn("polygon", [(16, 12), (32, 12), (32, 36)])] = 2
-    assert source.classes == ("background", "road", "car") and (found["train", "train1"] == expected).all()
-    assert not found["val", "val2"].any() and left_out["images without a text file (nothing annotated)"] == 2
+def yolo(root, texts, yaml="names: [table, cup]\n", layout="images/{}"):
+    for split, files in texts.items():
+        for name, text in files.items():
+            image = photo(root / layout.format(split) / f"{name}.png")
+            label = root / layout.format(split).replace("images", "labels") / f"{image.stem}.txt"
+            if text is not None:
+                write(label, text)
+    if yaml:
+        write(root / "data.yaml", yaml)
+    return ImageConfig(root=str(root))
 
 
-@pytest.mark.parametrize(("line", "said"), [
-    ("0 0.5 0.5 0.1 0.1", "line 1 is a box"), ("7 0 0 1 0 1 1", "line 1 has class 7"), ("0 0 0 1 0 1", "and 5 numbers"), ("car 0 0 1 0 1 1", "needed: a class number")])
-def test_a_line_of_yolo_that_cannot_be(tmp_path, line, said):
-    yolo(tmp_path)
-    (tmp_path / "labels/train/train1.txt").write_text(line)
-    with pytest.raises(UserError, match=said):
-        labels_of(tmp_path, tmp_path / "out", "yolo")
-    (tmp_path / "data.yaml").write_text("nc: 2\n")
-    with pytest.raises(UserError, match="data.yaml has no names"):
-        labels_of(tmp_path, tmp_path / "out", "yolo")
+@pytest.mark.parametrize("layout, yaml", [
+    ("images/{}", "names: [table, cup]\n"), ("{}/images", "train: ../train/images\nval: ../val/images\nnames: [table, cup]\nnc: 2\n"),
+    ("images/{}", "path: ../data\ntrain: images/train\nval: images/val\nnames:\n  0: table\n  1: cup\n"), ("{}", "names: [table, cup]\n"),
+    ("images/{}2017", "train: images/train2017\nval: images/val2017\nnames: [table, cup]\n")])
+def test_yolos_outlines_are_pycocotools_masks_the_smaller_on_top(layout, yaml, tmp_path):
+    lines = f"1 {relative(TRIANGLE)}\n0 {relative(BIG)}\n\n1 {relative(SQUARE)}\n"
+    settings = yolo(tmp_path / "set", {"train": {"a": lines, "b": "", "c": None}, "val": {"d": lines}}, yaml, layout)
+    source, labels = converted(tmp_path, "yolo", settings)
+    read_back = [[float(word) * (H if n % 2 else W) for n, word in enumerate(relative(one).split())] for one in (TRIANGLE, BIG, SQUARE)]
+    expected = smallest_on_top([theirs(one) for one in read_back], [2, 1, 2])
+    label = next(label for name, label in labels.items() if name.endswith("a.png"))
+    assert source.classes == ("background", "table", "cup") and source.splits == {"train": 3, "val": 1}
+    assert (label == expected).all() and sum(label.any() for label in labels.values()) == 1
 
 
-def test_roboflow_masks_keep_their_numbers_and_names(tmp_path):
-    mask = np.zeros((H, W), np.uint8)
-    mask[10:20, 10:30] = 2
-    for split in ("train", "valid", "test"):
-        photo(tmp_path / split / f"{split}.jpg")
-        Image.fromarray(mask).save(tmp_path / split / f"{split}_mask.png")
-        (tmp_path / split / "_classes.csv").write_text("Pixel Value, Class\n0, background\n1, cat\n2, dog\n")
-    source, found, _ = labels_of(tmp_path, tmp_path / "out", "roboflow")
-    assert source.classes == ("background", "cat", "dog") and sorted(found) == [("test", "test"), ("train", "train"), ("val", "valid")]
-    assert all((label == mask).all() for label in found.values())
-    (tmp_path / "test" / "_classes.csv").write_text("Pixel Value, Class\n0, background\n1, dog\n")
-    with pytest.raises(UserError, match="list other classes"):
-        labels_of(tmp_path, tmp_path / "again", "roboflow")
+@pytest.mark.parametrize("line, words", [
+    ("0 0.5 0.5 0.2 0.2", "is a box"), ("0 0.5 0.5 0.2 0.2 0.9", "5 numbers"), ("0 3 4 10 4 10 9", "from 0 to 1"), ("2 0.1 0.1 0.5 0.1 0.5 0.5", "class 2"),
+    ("0.5 0.1 0.1 0.5 0.1 0.5 0.5", "class 0.5"), ("-1 0.1 0.1 0.5 0.1 0.5 0.5", "class -1"), ("nan 0.1 0.1 0.5 0.1 0.5 0.5", "class nan"),
+    ("cup 0.1 0.1 0.5 0.1 0.5 0.5", "a class number"), ("0 nan 0.1 0.5 0.1 0.5 0.5", "from 0 to 1"), ("0", "0 numbers")])
+def test_a_line_of_yolo_that_is_no_outline_is_named(line, words, tmp_path):
+    settings = yolo(tmp_path, {"train": {"a": f"0 {relative(SQUARE)}\n{line}\n"}})
+    assert words in (said := refused(lambda: convert.read_yolo(settings))) and "a.txt, line 2" in said
 
 
-def test_a_converted_set_is_checked_and_learnt(tmp_path):
-    for number in range(12):
-        labelme(tmp_path, f"p{number}", [{"label": "left", "points": [[0, 0], [30, 0], [30, 47], [0, 47]]}, {"label": "top", "points": [[0, 0], [63, 0], [63, 9]]}])
-    out, _ = convert_tool(ImageConfig(data="labelme", root=str(tmp_path), val_fraction=0.3), tmp_path / "out", progress=False)
-    config = tiny_config(steps=2, data="hf", root=str(out))
-    source = open_source(config.data)
-    assert check_report(source, out, progress=False)[1] == 0 and {*source.splits} == {"train", "val"}
-    assert (train(config, tmp_path / "run", progress=False) / "summary.json").exists()
+@pytest.mark.parametrize("yaml, words", [
+    ("names: [table, yes]\n", "in quotes"), ("names: {0: table, 2: cup}\n", "in quotes"), ("nc: 3\nnames: [table, cup]\n", "nc 3"),
+    ("nc: 2\n", "names None"), ("- a\n", "no table"), ("names: [", "not YAML"), ("names: [table, cup]\nkpt_shape: [17, 3]\n", "key points"),
+    ("names: !!python/object/apply:os.system ['true']\n", "not YAML"), ("train: train.txt\nnames: [table, cup]\n", "one folder"),
+    ("train: images/train\nval: images/train\nnames: [table, cup]\n", "one folder for two"), ("names: [table, table]\n", "listed twice")])
+def test_a_data_yaml_that_cannot_be_is_named(yaml, words, tmp_path):
+    settings = yolo(tmp_path, {"train": {"a": f"0 {relative(SQUARE)}\n"}}, yaml)
+    assert words in refused(lambda: convert.read_yolo(settings))
 
 
-def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch):
-    path = coco(tmp_path)
-    from collab_seg import convert
+def test_yolo_without_data_yaml_takes_a_class_list_and_files_without_partners_are_named(tmp_path):
+    settings = yolo(tmp_path, {"train": {"a": f"1 {relative(SQUARE)}\n"}}, yaml=None)
+    assert "classes" in refused(lambda: convert.read_yolo(settings))
+    write(tmp_path / "classes.txt", "table\ncup\n")
+    write(tmp_path / "labels/train/classes.txt", "table\ncup\n")
+    assert convert.read_yolo(settings).classes == ("background", "table", "cup")
+    write(tmp_path / "labels/train/b.txt", "")
+    assert "has no image" in refused(lambda: convert.read_yolo(settings))
+    (tmp_path / "labels/train/b.txt").unlink()
+    (tmp_path / "labels/train/a.txt").unlink()
+    assert "no label file" in refused(lambda: convert.read_yolo(settings))
+    (tmp_path / "images/train/c.heic").write_bytes(b"x")
+    assert ".heic" in refused(lambda: convert.read_yolo(settings))
 
-    monkeypatch.setattr(convert, "paint", lambda *rest: (_ for _ in ()).throw(KeyboardInterrupt))
-    before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(KeyboardInterrupt):
-        convert_tool(ImageConfig(data="coco", root=str(tmp_path), val_fraction=0.0), tmp_path / "out", [f"train={path}"], progress=False)
-    assert sorted(tmp_path.rglob("*")) == before
+
+# --- Roboflow ---
+
+def roboflow(root, parts=("train", "valid", "test"), text="Pixel Value, Class\n0, background\n1, table\n3, cup\n"):
+    rng, kept = np.random.default_rng(0), {}
+    for part in parts:
+        for n in range(2):
+            name = f"{part}{n}_jpg.rf.0af"
+            photo(root / part / f"{name}.jpg")
+            kept[name] = rng.choice([0, 1, 3], SIZE).astype(np.uint8)
+            Image.fromarray(kept[name]).save(root / part / f"{name}_mask.png")
+        write(root / part / "_classes.csv", text)
+    return ImageConfig(root=str(root)), kept
 
 
-def test_without_pycocotools_one_line_says_what_to_install(tmp_path, monkeypatch):
-    import sys
-
-    path = coco(tmp_path)
+def test_roboflows_masks_keep_their_parts_and_need_no_pycocotools(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pycocotools", None)
-    names, items = read_coco(path, tmp_path, Counter())
-    with pytest.raises(UserError, match=r'pip install "collab_seg\[convert\]"'):
-        items[0].shapes(H, W)
-    assert names == ["car"]
+    settings, kept = roboflow(tmp_path / "set")
+    source, labels = converted(tmp_path, "roboflow", settings)
+    assert source.classes == ("background", "table", "cup") and source.splits == {"train": 2, "val": 2, "test": 2}
+    for name, label in labels.items():
+        assert (np.array([0, 1, 9, 2])[kept[name.split("/")[-1].removesuffix(".jpg")]] == label).all()
+    assert json.loads((tmp_path / "out" / own_data.ABOUT).read_text())["from"] == "roboflow"
 
 
-def test_flags_of_one_format_are_refused_for_another(tmp_path, capsys):
-    assert cli.main(["data", "convert", "toyscapes", "--annotations", "a.json", "--out", str(tmp_path / "out")]) == 2
-    assert "--annotations and --no-background are for coco, labelme, yolo, roboflow" in capsys.readouterr().err
+def test_roboflows_lists_must_be_there_and_agree(tmp_path):
+    settings, _ = roboflow(tmp_path)
+    write(tmp_path / "valid/_classes.csv", "Pixel Value, Class\n0, background\n1, cup\n3, table\n")
+    assert "other classes" in refused(lambda: convert.open_roboflow(settings))
+    (tmp_path / "valid/_classes.csv").unlink()
+    assert "there is no" in refused(lambda: convert.open_roboflow(settings))
+
+
+# --- what all share ---
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("way", ["stored", "upright"])
+@pytest.mark.parametrize("square", [False, True])
+def test_the_label_of_a_turned_photo_lies_on_what_was_outlined(orientation, way, square, tmp_path):
+    stored = np.zeros((40, 40 if square else 56, 3), np.uint8)
+    stored[4:14, 6:31] = 255
+    path = photo(tmp_path / "set/a.png", orientation=orientation, array=stored)
+    with Image.open(path) as image:
+        from PIL import ImageOps
+
+        upright = np.asarray(ImageOps.exif_transpose(image))
+    seen = stored if way == "stored" else upright
+    rows, columns = np.where(seen[..., 0] > 0)
+    left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    corners = [[int(v) for v in (left, top, right, top, right, bottom, left, bottom)]]
+    images = [{"id": 0, "file_name": "a.png", "height": seen.shape[0], "width": seen.shape[1]}]
+    write(tmp_path / "set/train.json", coco_table(images=images, annotations=[outlined(1, 0, 3, corners)]))
+    found = convert.read_coco(ImageConfig(root=str(tmp_path / "set")), ("train=train.json",))
+    unsure = orientation > 1 and (square or orientation < 5)
+    if unsure:
+        assert "--drawn-on" in refused(lambda: convert.DrawnRows(found, "train")[0])
+    source = dataclasses.replace(open_source(ImageConfig()), name="coco", classes=found.classes, void_ids=())
+    for drawn_on in (way, None)[:2 - unsure]:
+        image, label = read_pair(source, convert.DrawnRows(found, "train", drawn_on)[0])
+        assert ((image[..., 0] > 0) == (label == 1)).all()
+
+
+def test_turned_photos_of_yolo_are_asked_about(tmp_path):
+    settings = yolo(tmp_path, {"train": {"a": f"0 {relative(SQUARE)}\n"}})
+    photo(tmp_path / "images/train/a.png", orientation=6)
+    found = convert.read_yolo(settings)
+    assert "--drawn-on" in refused(lambda: convert.DrawnRows(found, "train")[0])
+    for way, size in (("stored", SIZE), ("upright", (W, H))):
+        row = convert.DrawnRows(found, "train", way)[0]
+        assert Image.open(io.BytesIO(row["label"]["bytes"])).size == (H, W)
+
+
+def test_outlines_need_pycocotools_and_say_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    coco_set(tmp_path / "set", coco_table(annotations=polygons_of()))
+    assert cli.main(["data", "convert", "coco", "--root", str(tmp_path / "set"), "--annotations", "train=train.json", "--val-fraction", "0", "--out",
+               str(tmp_path / "out"), "--no-progress"]) == 2
+    said = capsys.readouterr().err
+    assert 'pip install "collab_seg[convert]"' in said and said.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_conversion_leaves_nothing_and_labels_are_drawn_one_by_one(tmp_path, monkeypatch):
+    settings, files = coco_set(tmp_path / "set", coco_table(6, annotations=polygons_of(6)))
+    kept, calls = convert.draw, []
+
+    def stop(*args):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return kept(*args)
+
+    monkeypatch.setattr(convert, "draw", stop)
+    found = convert.read_coco(settings, files)
+    rows = convert.DrawnRows(found, "train")
+    assert len(rows) == 6 and not calls
+    with pytest.raises(KeyboardInterrupt):
+        convert.convert_foreign("coco", dataclasses.replace(settings, val_fraction=0.3), tmp_path / "out", files, progress=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set"]
+
+
+def test_the_folder_must_be_free_before_anything_is_read(tmp_path):
+    (tmp_path / "out").mkdir()
+    assert "is there already" in refused(lambda: convert.convert_foreign("coco", ImageConfig(root="nowhere"), tmp_path / "out", ("train=x",)))
+
+
+def test_what_is_converted_is_checked_trained_on_and_scored_as_any_other_data(tmp_path):
+    from collab_seg.train import train
+
+    annotations = [one for n in range(12) for one in (outlined(2 * n, n, 3, [BIG]), outlined(2 * n + 1, n, 7, [SQUARE]))]
+    settings, files = coco_set(tmp_path / "set", coco_table(12, ((3, "table"), (7, "cup")), annotations=annotations))
+    out = convert.convert_foreign("coco", dataclasses.replace(settings, val_fraction=0.3), tmp_path / "out", files, progress=False)
+    own_data.read_hf.cache_clear()
+    ours = ImageConfig(data="hf", root=str(out))
+    text, problems = check_report(open_source(ours), out, progress=False)
+    assert problems == 0, text
+    run = train(tiny_config(steps=2, data="hf", root=str(out)), tmp_path / "run", progress=False)
+    assert (run / "summary.json").is_file()
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["coco", "--palette", "x"], "--palette"), (["coco", "--classes", "a,b"], "--classes"), (["coco", "--void", "3"], "--void"),
+    (["yolo", "--annotations", "train=x"], "--annotations"), (["roboflow", "--no-background"], "--no-background"),
+    (["voc", "--drawn-on", "stored"], "--drawn-on"), (["folder", "--annotations", "train=x"], "--annotations"), (["pascal"], "known: "),
+    (["coco"], "--root"), (["labelme"], "--root"), (["yolo"], "--root"), (["roboflow"], "--root"), (["coco", "--root", "gone"], "there is no folder")])
+def test_settings_without_a_use_are_refused(arguments, words, tmp_path, capsys):
+    assert cli.main(["data", "convert", *arguments, "--out", str(tmp_path / "out")]) == 2
+    assert words in (said := capsys.readouterr().err) and said.count("\n") == 1
+
+
+def test_only_one_part_can_be_written(tmp_path, capsys):
+    settings, files = coco_set(tmp_path / "set", coco_table(annotations=polygons_of()))
+    command = ["data", "convert", "coco", "--root", settings.root, "--annotations", f"val={settings.root}/train.json", "--out", str(tmp_path / "out"), "--no-progress"]
+    assert cli.main([*command, "--split", "train"]) == 2 and "split" in capsys.readouterr().err
+    assert cli.main([*command, "--split", "val"]) == 0
+    assert [path.name for path in (tmp_path / "out/data").iterdir()] == ["val-00000-of-00001.parquet"]

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,7 +94,7 @@ def test_a_finished_run_is_trained_further_as_a_new_one(tiny_run, tmp_path, capf
     assert cli.main(["train", "--from", str(tiny_run), "--steps", "2", "--out", str(out), "--no-progress"]) == 0
     config, before = run_config(out), run_config(tiny_run)
     assert config.optim.steps == 2 and config.data == before.data and config.distill == before.distill
-    assert config.students.cnn_weights == str((tiny_run / "cnn.safetensors").resolve())
+    assert config.students.cnn_weights == str(tiny_run / "cnn.safetensors")
     assert "of the run tiny" in first_weights("mobilenetv2_050", config.students.cnn_weights)
     assert "of the run tiny" in pretrained_student(out, "vit").about["first_weights"]
     old, new = (json.loads((run / "summary.json").read_text())["steps"] for run in (tiny_run, out))
@@ -157,21 +158,53 @@ def test_resuming_after_the_data_changed_says_what_changed(stopped):
     added = [root / kind / "train" / "zz.png" for kind in ("images", "labels")]
     for path in added:
         path.write_bytes((path.parent / "p0.png").read_bytes())
-    with pytest.raises(UserError, match="train has 6 images, had 5; needed: the data as it was, or a new run"):
+    with pytest.raises(UserError, match="train has 6 images, had 5 .first new: zz.png.; needed: the data as it was, or a new run"):
         train(config, run, resume=True, progress=False)
     for path in added:
         path.unlink()
     for kind in ("images", "labels"):
         (root / kind / "train" / "p0.png").rename(root / kind / "train" / "q0.png")
-    with pytest.raises(UserError, match="train has images of other names"):
+    with pytest.raises(UserError, match="train has 5 images, had 5 .first new: q0.png, first missing: p0.png."):
         train(config, run, resume=True, progress=False)
     for kind in ("images", "labels"):
         (root / kind / "train" / "q0.png").rename(root / kind / "train" / "p0.png")
     for text, said in (("rest\nroad\ndoor", "classes gained door"), ("rest\nstreet", "classes gained street; classes lost road"),
-                       ("road\nrest", "classes come in another order")):
+                       ("road\nrest", "classes come in another order"), ("1 rest\n2 road", "label files mean other classes"),
+                       ("void\nrest\nroad", "label files mean other classes")):
         (root / "classes.txt").write_text(text)
         with pytest.raises(UserError, match=said):
             train(config, run, resume=True, progress=False)
+
+
+def test_a_run_goes_on_when_the_run_that_it_began_from_is_gone(tiny_run, tmp_path):
+    first = tmp_path / "first"
+    shutil.copytree(tiny_run, first)
+    done = command("train", "--from", first, "--steps", 400, "--time-limit", "0.02", "--save-every", 1, "--no-progress", "--out", tmp_path / "run")
+    assert done.returncode == 143, done.stderr
+    shutil.rmtree(first)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["optim"]["steps"] = json.loads((tmp_path / "run" / "state.json").read_text())["step"] + 1
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    assert (train(run_config(tmp_path / "run"), tmp_path / "run", resume=True, progress=False) / "summary.json").exists()
+
+
+def test_a_snapshot_knows_the_classes_of_its_run(tiny_run, tmp_path, capsys):
+    run = tmp_path / "run"
+    (run / "snapshots" / "step-000001").mkdir(parents=True)
+    shutil.copy(tiny_run / "cnn.safetensors", run / "snapshots" / "step-000001")
+    shutil.copy(tiny_run / "classes.json", run)
+    config = dataclasses.replace(first(tiny_run), cnn_weights=str(run / "snapshots/step-000001/cnn.safetensors"), vit_weights=None)
+    build_students(config, 10, seed=7, classes=tuple("abcdefghij"))
+    assert "its head knows other classes and starts anew" in capsys.readouterr().err
+
+
+def test_a_card_tells_where_the_first_run_began(tiny_run, tmp_path):
+    shutil.copytree(tiny_run, tmp_path / "first")
+    config = json.loads((tmp_path / "first" / "config.json").read_text())
+    config["students"] |= {"vit": "mit_b0", "vit_weights": "imagenet"}
+    (tmp_path / "first" / "config.json").write_text(json.dumps(config))
+    assert "for research only" in first_weights("mit_b0", str(tmp_path / "first" / "vit.safetensors"))
+    assert "not here any more" in first_weights("mit_b0", str(tmp_path / "gone" / "vit.safetensors"))
 
 
 def test_resuming_with_the_same_data_works_also_for_runs_of_old(stopped):
@@ -219,11 +252,15 @@ def test_classes_without_a_score_are_explained():
     source = Source("x", "", ("sky", "person", "boat", "car"), ((0, 0, 0),) * 4, (), {}, None)
     notes = score_notes({way: count.score() for way, count in counts.items()}, source, "val")
     assert notes[0].startswith("not in the truth of val: boat, car; such a class has no IoU, or 0.0 where it was predicted")
-    assert notes[1].startswith("never predicted by the CNN: person; rare classes need more --steps, or --class-balance 0.5")
-    assert len(notes) == 3
+    assert notes[1:] == ["never predicted by the CNN: person", "never predicted by the ViT: person", "never predicted by their average: person",
+                         "what to try: rare classes need more --steps, or --class-balance 0.5, which counts them more"]
+    wrong = Confusion(4)
+    wrong.update(torch.tensor([[1, 1, 0, 0]]), truth)
+    said = score_notes(dict.fromkeys(("cnn", "vit", "average"), wrong.score()), source, "val", class_balance=0.5)
+    assert said[1] == "predicted by the CNN only in wrong places: sky, person" and said[-1] == "what to try: rare classes need more --steps"
     fine = Confusion(2)
     fine.update(torch.tensor([[0, 1]]), torch.tensor([[0, 1]]))
-    assert score_notes(dict.fromkeys(("cnn", "vit"), fine.score()), source, "val") == []
+    assert score_notes(dict.fromkeys(("cnn", "vit", "average"), fine.score()), source, "val") == []
 
 
 def test_the_sentence_stands_under_the_table_and_no_file_has_it(tiny_run, capsys):
@@ -273,7 +310,7 @@ def test_a_second_press_says_how_to_go_on(tmp_path):
     (lambda run: cli.Eval(str(run)), "score it with: collab-seg eval"),
     (lambda run: cli.Predict(str(run), ("a.png",), out="seen"), "each file in seen is whole"),
     (lambda run: cli.Study("x.toml"), "the same command goes on"),
-    (lambda run: cli.DataCheck("camvid"), "nothing was written")])
+    (lambda run: cli.Reproduce(str(run)), "the new run was thrown away"), (lambda run: cli.DataCheck("camvid"), "the same command starts again")])
 def test_each_command_says_what_an_interrupt_leaves(tiny_run, monkeypatch, capsys, make, said):
     command = make(tiny_run)
     monkeypatch.setattr(type(command), "run", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
