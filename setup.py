@@ -22,6 +22,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     package_data={"": ["*.json", "*.csv", "*.safetensors"]},  # of the small trained runs for the explorer
+    package_dir={"": "."},  # so that an editable install is a path, and says nothing
     packages=find_namespace_packages(include=["collab_seg", "collab_seg.*"]),
     python_requires=f">={settings['min_python']}",
     install_requires=settings["requirements"].split(),

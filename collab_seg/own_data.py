@@ -367,8 +367,13 @@ def pair_names(images: dict, labels: dict, label_name: str | None = None) -> tup
 # %% ../nbs/01c_own_data.ipynb #lay00004
 def pairs_in(images: Path, labels: Path, settings: ImageConfig, problems: list) -> tuple[dict, dict]:
     "The images and the labels of two folders, which may be one, by the name that they share."
-    of_images = list_images(images, problems)
-    of_labels = of_images if images == labels else list_images(labels, problems, "the label images of this split")
+    found: list[Problem] = []
+    of_images = list_images(images, found)
+    of_labels = of_images if images == labels else list_images(labels, found, "the label images of this split")
+    for problem in [one for one in found if images == labels and "a folder deeper" in one.file]:
+        found.remove(problem)  # beside images and labels in one folder, other folders may hold anything
+        _say_once(f"not read: {problem.file}")
+    problems += found
     if settings.label_name:  # what is called otherwise is something else
         before, behind = settings.label_name.lower().split("{}")
         of_labels = {stem: path for stem, path in of_labels.items() if stem.lower().startswith(before) and stem.lower().endswith(behind)}

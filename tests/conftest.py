@@ -68,10 +68,20 @@ def tiny_run(tmp_path_factory):
     return train(tiny_config(), tmp_path_factory.mktemp("runs") / "tiny", progress=False)
 
 
+def named_folder(variable, what):
+    """The folder that an environment variable names; without it a test skips, saying so."""
+    if not os.environ.get(variable):
+        pytest.skip(f"{variable} does not name a folder with {what}")
+    return Path(os.environ[variable])
+
+
 @pytest.fixture
 def camvid():
     """The folder of CamVid, by the environment variable COLLAB_SEG_CAMVID."""
-    folder = os.environ.get("COLLAB_SEG_CAMVID")
-    if not folder:
-        pytest.skip("COLLAB_SEG_CAMVID does not name a folder with CamVid")
-    return Path(folder)
+    return named_folder("COLLAB_SEG_CAMVID", "CamVid")
+
+
+@pytest.fixture
+def facade():
+    """The folder of the facade photos, by the environment variable COLLAB_SEG_FACADE."""
+    return named_folder("COLLAB_SEG_FACADE", "the facade photos")

@@ -176,6 +176,12 @@ def test_what_is_not_read_is_a_problem_and_stops_training(tmp_path, file, said):
         source.load(tmp_path, "train")
 
 
+def test_other_folders_beside_images_and_labels_in_one_folder_are_a_note(tmp_path, capsys):
+    put(tmp_path, "a.jpg", "a_mask.png", "more/b.jpg")
+    assert pairs(tmp_path, "train", val_fraction=0.0) == [("a.jpg", "a_mask.png")]
+    assert "note: not read: 1 image of" in capsys.readouterr().err
+
+
 def test_clutter_is_no_problem(tmp_path):
     put(tmp_path, "images/a.jpg", "labels/a.png")
     for name in ("Thumbs.db", "classes.txt", "readme.md", "meta.json", ".DS_Store", "list.csv", "a.xml"):
@@ -274,14 +280,6 @@ def test_names_pair_up_by_suffix_prefix_and_in_any_case():
 
 
 # real photos
-
-
-@pytest.fixture
-def facade():
-    folder = os.environ.get("COLLAB_SEG_FACADE")
-    if not folder:
-        pytest.skip("COLLAB_SEG_FACADE does not name a folder with the facade photos")
-    return Path(folder)
 
 
 def shapes(folder):

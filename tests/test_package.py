@@ -1,6 +1,7 @@
 """The wheel in a clean environment: what it brings, what it leaves out, and that its command runs."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -92,3 +93,17 @@ def test_the_first_cell_of_a_notebook_fetches_and_installs_where_nothing_is(tmp_
     environment = {**os.environ, **redirect, "PIP_NO_DEPS": "1", "PYTHONPATH": ""}  # torch and others: tried above
     said = run(tmp_path / "bare" / "bin" / "python", "-c", cell + end, cwd=tmp_path, env=environment).split()
     assert said[0] == str(tmp_path / "collab_seg" / "nbs") and said[1] == "True" and "site-packages" in said[2]
+
+
+def test_installing_is_quiet(tmp_path):
+    """It printed 60 lines about folders of the examples, and a warning about editable installs."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("setup.py", "settings.ini", "pyproject.toml", "README.md", "LICENSE"):
+        (source / name).write_bytes((ROOT / name).read_bytes())
+    shutil.copytree(ROOT / "collab_seg", source / "collab_seg", ignore=shutil.ignore_patterns("__pycache__"))
+    venv.create(tmp_path / "bare", with_pip=True)
+    install = [tmp_path / "bare/bin/python", "-m", "pip", "install", "--no-deps", "--disable-pip-version-check", "--quiet", "--editable", source]
+    done = subprocess.run(list(map(str, install)), capture_output=True, text=True)
+    said = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith(("WARNING: Location", "WARNING: Running pip as"))]
+    assert done.returncode == 0 and said == []
