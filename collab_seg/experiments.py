@@ -19,6 +19,7 @@ import io
 import json
 import os
 import re
+import select
 import signal
 import subprocess  # nosec B404 # starts this program again, without a shell
 import sys
@@ -569,6 +570,8 @@ def worker() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     study = read_study(task["file"], task["root"])
+    if select.select([0], [], [], 0)[0]:  # the parent has died while this worker was starting
+        sys.exit(128 + signal.SIGTERM)
     threading.Thread(target=stop_with_parent, daemon=True).start()
     try:
         work(study, shard_of(study, task["shard"]), task["out"], task["attempt"], False, asked)

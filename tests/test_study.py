@@ -201,6 +201,27 @@ def test_shards_divide_the_plan(whole, start, tmp_path):
     assert figures(out) == figures(whole)
 
 
+def children(process: int) -> list[int]:
+    """The processes whose parent this one is."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it has just ended
+            continue
+        found += [int(path.parent.name)] * (parent == process)
+    return found
+
+
+def is_alive(process: int) -> bool:
+    """A zombie that nobody has waited for yet is not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc to find the workers in")
 def test_workers_stop_when_their_parent_is_killed_and_their_work_is_kept(whole, place, start, tmp_path):
     from collab_seg.experiments import is_running, read_study, standings
 
@@ -211,10 +232,13 @@ def test_workers_stop_when_their_parent_is_killed_and_their_work_is_kept(whole, 
         process = subprocess.Popen([str(each) for each in command], stdout=said, stderr=said, env=os.environ | {"OMP_NUM_THREADS": "1"})
     try:
         wait_for(lambda: list(out.glob("*/state.json")) or process.poll() is not None)
+        workers = children(process.pid)
+        assert len(workers) == 2
     finally:
         process.kill()
     process.wait()
-    wait_for(lambda: not any(is_running(out, run) for run in study.runs))
+    wait_for(lambda: not any(is_alive(worker) for worker in workers))  # one of them may still have been starting
+    assert not any(is_running(out, run) for run in study.runs)
     stood = [state.word for state in standings(study, out)]
     assert "waiting" in stood or "begun" in stood, (stood, (tmp_path / "said").read_text())
     time.sleep(1)
