@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb))
+NOTEBOOKS := $(sort $(wildcard nbs/*.ipynb nbs/*/*.ipynb))
 JOBS ?= 2
 ASSIGNMENT ?= *
 KERNELS ?=
@@ -17,20 +17,20 @@ demo: $(VENV)/.run  ## train both students on computed street scenes, print a ta
 	$(BIN)/collab-seg train --preset toy --out runs/demo
 
 test: $(VENV)/.dev  ## drift, notebooks, pytest; all of them run, whatever comes of the first
-	$(BIN)/python tests/stages.py --jobs $(JOBS)
+	$(BIN)/python tools/stages.py --jobs $(JOBS)
 
 test-portable: $(VENV)/.dev  ## the notebooks with the instructions of other processors; one of them: KERNELS=avx2
-	$(BIN)/python tests/stages.py --portable $(KERNELS) --jobs $(JOBS)
+	$(BIN)/python tools/stages.py --portable $(KERNELS) --jobs $(JOBS)
 
-bench: $(VENV)/.dev  ## time each part beside what a user would take instead; writes results/bench.csv
+bench: $(VENV)/.dev  ## time each part beside what a user would take instead; writes results/bench/bench.csv
 	OMP_NUM_THREADS=1 $(BIN)/collab-seg bench
 
 matrix:  ## the wheel under the oldest, a middle and the newest versions that settings.ini allows, on each Python here
-	$(PYTHON) tests/matrix.py
+	$(PYTHON) tools/matrix.py
 
 audit: $(VENV)/.dev  ## look for unsafe code (bandit) and for known holes in what is installed (pip-audit)
 	$(BIN)/bandit --quiet --recursive collab_seg
-	$(BIN)/python tests/audit.py
+	$(BIN)/python tools/audit.py
 
 learn: $(VENV)/.learn  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab nbs/index.ipynb
@@ -52,7 +52,7 @@ help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
 
 export: $(VENV)/.dev  ## write collab_seg/*.py from the notebooks
-	$(BIN)/nbdev_export
+	$(BIN)/python tools/export.py
 
 notebooks: export  ## run all notebooks top to bottom and keep their outputs
 	OMP_NUM_THREADS=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
@@ -61,33 +61,33 @@ notebooks: export  ## run all notebooks top to bottom and keep their outputs
 	$(MAKE) readme
 
 readme: $(VENV)/.dev  ## write README.md from nbs/index.ipynb
-	$(BIN)/python tests/render_readme.py
+	$(BIN)/python tools/render_readme.py
 
 assets: $(VENV)/.run  ## train the pair that notebooks 05 to 08 look at, again
 	rm -rf runs/toy_pair
 	$(BIN)/collab-seg train --preset toy --method alone --steps 600 --device cpu --out runs/toy_pair
-	$(BIN)/python tests/shrink_run.py runs/toy_pair nbs/assets/toy_pair
+	$(BIN)/python tools/shrink_run.py runs/toy_pair nbs/assets/toy_pair
 	mkdir -p nbs/images && cp runs/toy_pair/pictures.png nbs/images/pictures.png
 
 explore-snapshots: $(VENV)/.run  ## train the three small runs of the explorer again: about ten minutes
 	rm -rf runs/explore
 	for method in alone dml collab; do \
 	  $(BIN)/collab-seg train --config-file collab_seg/examples/$$method/config.json --snapshots 5 --out runs/explore/$$method && \
-	  $(BIN)/python tests/shrink_run.py runs/explore/$$method collab_seg/examples/$$method || exit 1; done
+	  $(BIN)/python tools/shrink_run.py runs/explore/$$method collab_seg/examples/$$method || exit 1; done
 
-results-toyscapes: $(VENV)/.run  ## make results/toyscapes.csv again: both students alone, two seeds
-	rm -rf runs/toyscapes-s* results/toyscapes.csv
+results-toyscapes: $(VENV)/.run  ## make results/studies/toyscapes.csv again: both students alone, two seeds
+	rm -rf runs/toyscapes-s* results/studies/toyscapes.csv
 	for seed in 0 1; do \
 	  $(BIN)/collab-seg train --preset toy --method alone --steps 600 --seed $$seed --out runs/toyscapes-s$$seed && \
-	  $(BIN)/collab-seg eval runs/toyscapes-s$$seed --append results/toyscapes.csv || exit 1; done
+	  $(BIN)/collab-seg eval runs/toyscapes-s$$seed --append results/studies/toyscapes.csv || exit 1; done
 
-results-camvid: $(VENV)/.run  ## go on with results/camvid_pocket.csv: make results-camvid CAMVID=folder
-	mkdir -p runs/camvid_pocket && cp -n results/camvid_pocket*.csv runs/camvid_pocket/ || true
-	OMP_NUM_THREADS=1 $(BIN)/collab-seg study nbs/studies/camvid_pocket.toml --root $(CAMVID) --out runs/camvid_pocket --jobs $(JOBS)
+results-camvid: $(VENV)/.run  ## go on with results/studies/camvid_pocket.csv: make results-camvid CAMVID=folder
+	mkdir -p runs/camvid_pocket && cp -n results/studies/camvid_pocket*.csv runs/camvid_pocket/ || true
+	OMP_NUM_THREADS=1 $(BIN)/collab-seg study studies/camvid_pocket.toml --root $(CAMVID) --out runs/camvid_pocket --jobs $(JOBS)
 	cp runs/camvid_pocket/camvid_pocket*.csv results/
 
-results-reliability: $(VENV)/.dev  ## make results/reliability.csv again: what was tried to break, with 200 kills
-	OMP_NUM_THREADS=1 COLLAB_SEG_KILLS=200 COLLAB_SEG_RELIABILITY=$(CURDIR)/results/reliability.csv \
+results-reliability: $(VENV)/.dev  ## make results/bench/reliability.csv again: what was tried to break, with 200 kills
+	OMP_NUM_THREADS=1 COLLAB_SEG_KILLS=200 COLLAB_SEG_RELIABILITY=$(CURDIR)/results/bench/reliability.csv \
 	  $(BIN)/python -m pytest $(addprefix tests/test_,crash.py processes.py study.py bad_input.py fuzz_losses.py) -q -n $(JOBS) --dist loadfile
 
 clean:  ## remove the environment and what was built

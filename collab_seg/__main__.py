@@ -2,6 +2,6 @@
 
 import sys
 
-from collab_seg.cli import main
+from collab_seg.use.cli import main
 
 sys.exit(main())

@@ -23,8 +23,12 @@ from fastcore.docments import docments
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "_docs"
 PAGES = {  # file of the repository -> page
-    "SECURITY.md": "security.md", "CONTRIBUTING.md": "contributing.md", "data/README.md": "data.md",
-    "results/LOG.md": "log.md", "assignments/README.md": "assignments.md", "docs/faq.md": "faq.md",
+    "SECURITY.md": "security.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "data/README.md": "data.md",
+    "results/LOG.md": "log.md",
+    "assignments/README.md": "assignments.md",
+    "docs/faq.md": "faq.md",
 }
 
 
@@ -32,13 +36,23 @@ def math(text: str) -> str:
     """Formulas as MathML, which browsers draw themselves; code is left alone."""
     parts = re.split(r"(```.*?```|`[^`\n]*`)", text, flags=re.S)
     for place in range(0, len(parts), 2):
-        part = re.sub(r"\$\$(.+?)\$\$", lambda m: latex2mathml.converter.convert(m[1].strip(), display="block"), parts[place], flags=re.S)
-        parts[place] = re.sub(r"(?<![\\$\w])\$([^$\n]+?)\$(?!\w)", lambda m: latex2mathml.converter.convert(m[1]), part)
+        part = re.sub(
+            r"\$\$(.+?)\$\$",
+            lambda m: latex2mathml.converter.convert(m[1].strip(), display="block"),
+            parts[place],
+            flags=re.S,
+        )
+        parts[place] = re.sub(
+            r"(?<![\\$\w])\$([^$\n]+?)\$(?!\w)",
+            lambda m: latex2mathml.converter.convert(m[1]),
+            part,
+        )
     return "".join(parts)
 
 
 def relink(text: str, folder: str, ending: str) -> str:
     """Links between files of the repository as links between pages; to what has no page: the plain words."""
+
     def page(match):
         words, target = match[1], match[2]
         path, hash_, anchor = target.partition("#")
@@ -46,22 +60,30 @@ def relink(text: str, folder: str, ending: str) -> str:
             return match[0]
         inside = Path(ROOT / folder / path).resolve()
         name = inside.relative_to(ROOT).as_posix() if inside.is_relative_to(ROOT) else ""
-        up = "../" if folder == "nbs" else ""
+        inside_notebooks = folder.startswith("nbs/")
+        up = "../../" if inside_notebooks else "../" if folder == "nbs" else ""
         if name == "README.md" or name == "nbs/index.ipynb":
             return f"[{words}]({up}index{'.md' if ending == '.ipynb' else '.html'})"
         if name.startswith("nbs/") and name.endswith(".ipynb"):
-            return f"[{words}]({up and ''}{'' if folder == 'nbs' else 'chapters/'}{inside.stem}{ending}{hash_}{anchor})"
+            page = name.removeprefix("nbs/").removesuffix(".ipynb")
+            return f"[{words}]({'../' if inside_notebooks else 'chapters/'}{page}{ending}{hash_}{anchor})"
         if name in PAGES:
             return f"[{words}]({up}{PAGES[name] if ending == '.ipynb' else PAGES[name].replace('.md', '.html')}{hash_}{anchor})"
         if name.startswith("nbs/images/"):
             return f"[{words}]({up}images/{inside.name})"
         return words
+
     return re.sub(r"\[([^\]]+)\]\(([^)\s]+)\)", page, text)
 
 
 def title_of(notebook: dict) -> str:
     """The first heading of a notebook."""
-    return next(line[2:].strip() for cell in notebook["cells"] for line in "".join(cell["source"]).splitlines() if line.startswith("# "))
+    return next(
+        line[2:].strip()
+        for cell in notebook["cells"]
+        for line in "".join(cell["source"]).splitlines()
+        if line.startswith("# ")
+    )
 
 
 def chapter(path: Path) -> str:
@@ -70,13 +92,16 @@ def chapter(path: Path) -> str:
     for cell in notebook["cells"]:
         text = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            text = relink(math(text), "nbs", ".html")  # these are turned into HTML before mkdocs sees them
+            text = relink(
+                math(text), path.parent.relative_to(ROOT).as_posix(), ".html"
+            )  # these are turned into HTML before mkdocs sees them
         else:
             text = re.sub(r"^#\|.*\n?", "", text, flags=re.M).strip("\n")
             if not text:
                 continue
         cells.append(cell | {"source": text.splitlines(True)})
-    to = OUT / "pages" / "chapters" / path.name
+    to = OUT / "pages" / "chapters" / path.relative_to(ROOT / "nbs")
+    to.parent.mkdir(exist_ok=True)
     to.write_text(json.dumps(notebook | {"cells": cells}))
     return title_of(notebook)
 
@@ -88,18 +113,34 @@ def described(thing) -> list[str]:
         parts = docments(thing, full=True, returns=False)
     except Exception:  # neither a function nor a class of ours
         return []
-    whole = re.match(r"(?:@.*\n)*def .*:  # (.*)", source)  # a comment behind the whole signature: shapes
+    whole = re.match(
+        r"(?:@.*\n)*def .*:  # (.*)", source
+    )  # a comment behind the whole signature: shapes
     if whole:
         return ["", f"*{whole[1].replace('*', chr(92) + '*')}*"]
-    rows = [(name, part) for name, part in parts.items() if name not in ("self", "args", "kwargs") and part.get("docment")]
+    rows = [
+        (name, part)
+        for name, part in parts.items()
+        if name not in ("self", "args", "kwargs") and part.get("docment")
+    ]
     if not rows:
         return []
     empty = inspect.Parameter.empty
     lines = ["", "| name | default | meaning |", "|---|---|---|"]
     for name, part in rows:
         default = part.get("default")
-        shown = "" if default in (empty, dataclasses.MISSING) else f"`{default!r}`" if len(repr(default)) < 40 else "..."
-        lines.append(f"| `{name}` | {shown} | {' '.join(str(part['docment']).split())} |".replace("|| ", "\\|\\| "))
+        shown = (
+            ""
+            if default in (empty, dataclasses.MISSING)
+            else f"`{default!r}`"
+            if len(repr(default)) < 40
+            else "..."
+        )
+        lines.append(
+            f"| `{name}` | {shown} | {' '.join(str(part['docment']).split())} |".replace(
+                "|| ", "\\|\\| "
+            )
+        )
     return lines
 
 
@@ -109,7 +150,11 @@ def signature_of(thing) -> str:
         text = str(inspect.signature(thing))
     except (TypeError, ValueError):
         return ""
-    return re.sub(r"collab_seg\.\w+\.|torch\.nn\.modules\.\w+\.|<class '([\w.]+)'>", lambda m: m[1] or "", text)
+    return re.sub(
+        r"collab_seg\.[\w.]+\.|torch\.nn\.modules\.\w+\.|<class '([\w.]+)'>",
+        lambda m: m[1] or "",
+        text,
+    )
 
 
 def reference(name: str) -> list[str]:
@@ -121,14 +166,40 @@ def reference(name: str) -> list[str]:
         lines.append(f"## {public}")
         if not callable(thing):
             value = repr(thing).replace("`", "'")
-            names = ", ".join(f"`{key}`" for key in list(thing)[:30]) if isinstance(thing, dict) else ""
-            lines += ["", f"A {type(thing).__name__}" + (f" with {names}." if names else f": `{value[:200]}`{' ...' * (len(value) > 200)}"), ""]
+            names = (
+                ", ".join(f"`{key}`" for key in list(thing)[:30]) if isinstance(thing, dict) else ""
+            )
+            lines += [
+                "",
+                f"A {type(thing).__name__}"
+                + (
+                    f" with {names}."
+                    if names
+                    else f": `{value[:200]}`{' ...' * (len(value) > 200)}"
+                ),
+                "",
+            ]
             continue
-        lines += ["", f"```python\n{public}{signature_of(thing)}\n```", "", inspect.getdoc(thing) or ""]
+        lines += [
+            "",
+            f"```python\n{public}{signature_of(thing)}\n```",
+            "",
+            inspect.getdoc(thing) or "",
+        ]
         lines += described(thing)
         if inspect.isclass(thing):
-            own = [value for key, value in vars(thing).items() if not key.startswith("_") and inspect.isfunction(value)]
-            lines += ["", *(f"- `{method.__name__}{signature_of(method)}`: {(inspect.getdoc(method) or '').splitlines()[0] if inspect.getdoc(method) else ''}" for method in own)]
+            own = [
+                value
+                for key, value in vars(thing).items()
+                if not key.startswith("_") and inspect.isfunction(value)
+            ]
+            lines += [
+                "",
+                *(
+                    f"- `{method.__name__}{signature_of(method)}`: {(inspect.getdoc(method) or '').splitlines()[0] if inspect.getdoc(method) else ''}"
+                    for method in own
+                ),
+            ]
         lines.append("")
     return lines
 
@@ -141,19 +212,36 @@ def write_pages() -> dict:
     pages = OUT / "pages"
     shutil.copytree(ROOT / "nbs" / "images", pages / "images")
     shutil.copy(ROOT / "docs" / "site.css", pages)
-    chapters, howtos = ([{chapter(path): f"chapters/{path.name}"} for path in sorted((ROOT / "nbs").glob(names))]
-                        for names in ("[0-9]*.ipynb", "howto_*.ipynb"))
+    course, kit, howtos = (
+        [
+            {chapter(path): f"chapters/{room}/{path.name}"}
+            for path in sorted((ROOT / "nbs" / room).glob("*.ipynb"))
+        ]
+        for room in ("course", "kit", "howto")
+    )
     (pages / "index.md").write_text(math(relink((ROOT / "README.md").read_text(), ".", ".ipynb")))
     for file, page in PAGES.items():
         text = (ROOT / file).read_text()
         (pages / page).write_text(math(relink(text, str(Path(file).parent), ".ipynb")))
-    modules = sorted(path.stem for path in (ROOT / "collab_seg").glob("*.py") if not path.stem.startswith("_"))
+    files = [
+        path.relative_to(ROOT / "collab_seg").with_suffix("")
+        for path in (ROOT / "collab_seg").rglob("[a-z]*.py")
+    ]
+    modules = sorted(".".join(path.parts) for path in files if path.parts[0] != "examples")
     for name in modules:
         (pages / "api" / f"{name}.md").write_text("\n".join(reference(name)) + "\n")
-    nav = [{"Start": "index.md"}, {"Chapters": chapters}, {"How-to": howtos}, {"Exercises": "assignments.md"},
-           {"Reference": [{name: f"api/{name}.md"} for name in modules]},
-           {"Data": "data.md"}, {"Questions": "faq.md"}, {"Log of trials": "log.md"},
-           {"Project": [{"Contributing": "contributing.md"}, {"Security": "security.md"}]}]
+    nav = [
+        {"Start": "index.md"},
+        {"Course": course},
+        {"How-to": howtos},
+        {"Kit": kit},
+        {"Exercises": "assignments.md"},
+        {"Reference": [{name: f"api/{name}.md"} for name in modules]},
+        {"Data": "data.md"},
+        {"Questions": "faq.md"},
+        {"Log of trials": "log.md"},
+        {"Project": [{"Contributing": "contributing.md"}, {"Security": "security.md"}]},
+    ]
     told = yaml.safe_load((ROOT / "docs" / "mkdocs.yml").read_text())
     return told | {"docs_dir": "pages", "site_dir": "site", "nav": nav}
 
@@ -188,14 +276,22 @@ def check_links(site: Path) -> list[str]:
             if parts.scheme in ("data", "mailto", "javascript"):
                 continue
             if parts.scheme or target.startswith("//"):
-                if target in page.loads and not (parts.path.endswith("/") and "canonical" in target):
+                if target in page.loads and not (
+                    parts.path.endswith("/") and "canonical" in target
+                ):
                     wrong.append(f"{path.name} loads {target}")
                 continue
-            start = site if parts.path.startswith("/") else path.parent  # 404.html may be shown anywhere
+            start = (
+                site if parts.path.startswith("/") else path.parent
+            )  # 404.html may be shown anywhere
             to = (start / unquote(parts.path).lstrip("/")).resolve() if parts.path else path
             if not to.exists():
                 wrong.append(f"{path.name} links to {target}, which is not there")
-            elif parts.fragment and to in found and unquote(parts.fragment) not in found[to].places | {"__skip", "__search"}:
+            elif (
+                parts.fragment
+                and to in found
+                and unquote(parts.fragment) not in found[to].places | {"__skip", "__search"}
+            ):
                 wrong.append(f"{path.name} links to {target}: no such place")
     return wrong
 
@@ -204,11 +300,21 @@ def main() -> int:
     """Build and check; returns the exit code."""
     told = write_pages()
     (OUT / "mkdocs.yml").write_text(yaml.safe_dump(told, sort_keys=False))
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--config-file", str(OUT / "mkdocs.yml")]
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--quiet",
+        "--config-file",
+        str(OUT / "mkdocs.yml"),
+    ]
     subprocess.run(command, check=True, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"})
     wrong = check_links(OUT / "site")
     print(*wrong, sep="\n", end="\n" if wrong else "")
-    print(f"{len(list((OUT / 'site').rglob('*.html')))} pages in {OUT.relative_to(ROOT)}/site, {len(wrong)} wrong links")
+    print(
+        f"{len(list((OUT / 'site').rglob('*.html')))} pages in {OUT.relative_to(ROOT)}/site, {len(wrong)} wrong links"
+    )
     return bool(wrong)
 
 

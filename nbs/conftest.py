@@ -4,5 +4,9 @@
 def pytest_collection_modifyitems(items):
     for item in items:
         cell = getattr(item, "cell", None)
-        if cell is not None and cell.get("cell_type") == "code" and cell.get("execution_count") is None:
+        if (
+            cell is not None
+            and cell.get("cell_type") == "code"
+            and cell.get("execution_count") is None
+        ):
             cell.execution_count = 1

@@ -11,13 +11,19 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("COLLAB_SEG_CACHE", tempfile.mkdtemp(prefix="collab_seg_cache_"))
-DEVICE = os.environ.get("COLLAB_SEG_TEST_DEVICE", "cpu")  # auto: what the tests train is trained on a GPU
-RELIABILITY: dict[str, list[int]] = {}  # fault -> how often tried, survived, and how often something was lost
+DEVICE = os.environ.get(
+    "COLLAB_SEG_TEST_DEVICE", "cpu"
+)  # auto: what the tests train is trained on a GPU
+RELIABILITY: dict[
+    str, list[int]
+] = {}  # fault -> how often tried, survived, and how often something was lost
 
 
 def record(fault, tried, survived, lost):
     """Count what a test tried; the file that COLLAB_SEG_RELIABILITY names gets the sums, a line a fault."""
-    RELIABILITY[fault] = [a + b for a, b in zip(RELIABILITY.get(fault, (0, 0, 0)), (tried, survived, lost))]
+    RELIABILITY[fault] = [
+        a + b for a, b in zip(RELIABILITY.get(fault, (0, 0, 0)), (tried, survived, lost))
+    ]
 
 
 @contextlib.contextmanager
@@ -51,19 +57,21 @@ def pytest_sessionfinish(session):
 
 def tiny_config(method="collab", seed=0, steps=3, **data):
     """Settings that train in seconds."""
-    from collab_seg.core import PRESETS, DistillConfig
+    from collab_seg.config import PRESETS, DistillConfig
 
     toy = PRESETS["toy"]
     return dataclasses.replace(
-        toy, data=dataclasses.replace(toy.data, size=(48, 64), crop=(48, 64), **data),
+        toy,
+        data=dataclasses.replace(toy.data, size=(48, 64), crop=(48, 64), **data),
         distill=DistillConfig(method=method),
-        optim=dataclasses.replace(toy.optim, steps=steps, batch_size=2, seed=seed, device=DEVICE))
+        optim=dataclasses.replace(toy.optim, steps=steps, batch_size=2, seed=seed, device=DEVICE),
+    )
 
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory):
     """A finished run on ToyScapes."""
-    from collab_seg.train import train
+    from collab_seg.training.loop import train
 
     return train(tiny_config(), tmp_path_factory.mktemp("runs") / "tiny", progress=False)
 

@@ -25,7 +25,9 @@ import nbformat
 import pytest
 import torch
 
-pytest.importorskip("nbgrader", reason="nbgrader is not installed: pip install --editable '.[teach]'")
+pytest.importorskip(
+    "nbgrader", reason="nbgrader is not installed: pip install --editable '.[teach]'"
+)
 from nbgrader.utils import determine_grade, is_grade, is_locked, is_solution  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,7 +43,8 @@ def wrong_solutions(name):
     text = (ASSIGNMENTS / "wrong" / f"{name}.py").read_text()
     _, *parts = HEAD.split(text)
     return {
-        mistake: (source.strip() + "\n", set(lost.split(", "))) for mistake, lost, source in zip(*[iter(parts)] * 3)
+        mistake: (source.strip() + "\n", set(lost.split(", ")))
+        for mistake, lost, source in zip(*[iter(parts)] * 3)
     }
 
 
@@ -76,7 +79,9 @@ def run_here(name, notebook):
                     exec(compile(cell.source, f"<{grade_id(cell)}>", "exec"), namespace)
                 except Exception as error:
                     cell.outputs.append(
-                        nbformat.v4.new_output("error", ename=type(error).__name__, evalue=str(error))
+                        nbformat.v4.new_output(
+                            "error", ename=type(error).__name__, evalue=str(error)
+                        )
                     )
             for stream, text in (("stdout", out.getvalue()), ("stderr", err.getvalue())):
                 if text:
@@ -89,7 +94,11 @@ def run_here(name, notebook):
 
 def grade_here(name, notebook):
     """Points by test cell: {cell: (got, of)}."""
-    source = {grade_id(cell): cell.source for cell in read(name).cells if is_grade(cell) or is_locked(cell)}
+    source = {
+        grade_id(cell): cell.source
+        for cell in read(name).cells
+        if is_grade(cell) or is_locked(cell)
+    }
     for cell in notebook.cells:
         cell.source = source.get(
             grade_id(cell), cell.source
@@ -113,7 +122,9 @@ def course(tmp_path_factory):
     copy.mkdir()
     for name in ("checking.py", "classroom.py", "nbgrader_config.py"):
         shutil.copy(ASSIGNMENTS / name, copy)
-    shutil.copytree(ASSIGNMENTS / "source", copy / "source", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ASSIGNMENTS / "source", copy / "source", ignore=shutil.ignore_patterns("__pycache__")
+    )
     classroom(copy, "release")
     return copy
 
@@ -121,10 +132,16 @@ def course(tmp_path_factory):
 @contextlib.contextmanager
 def warm_kernels(folder):
     """The environment in which Jupyter's kernels are forks of a process that has torch imported."""
-    script, door, spec = str(ROOT / "tests" / "warm_kernels.py"), str(folder / "door"), folder / "kernels" / "python3"
+    script, door, spec = (
+        str(ROOT / "tests" / "helpers" / "warm_kernels.py"),
+        str(folder / "door"),
+        folder / "kernels" / "python3",
+    )
     spec.mkdir(parents=True)
     argv = [sys.executable, script, "ask", door, "-f", "{connection_file}"]
-    (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "python3", "language": "python"}))
+    (spec / "kernel.json").write_text(
+        json.dumps({"argv": argv, "display_name": "python3", "language": "python"})
+    )
     server = subprocess.Popen(
         [sys.executable, script, "serve", door],
         env=os.environ | AROUND,
@@ -135,7 +152,11 @@ def warm_kernels(folder):
         while not os.path.exists(door):
             assert server.poll() is None, "warm_kernels.py could not start"
             time.sleep(0.1)
-        yield {"JUPYTER_PATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("JUPYTER_PATH"))))}
+        yield {
+            "JUPYTER_PATH": os.pathsep.join(
+                filter(None, (str(folder), os.environ.get("JUPYTER_PATH")))
+            )
+        }
     finally:
         server.kill()
         server.wait()
@@ -145,7 +166,11 @@ def classroom(copy, *command, **more):
     """What `make release-assignments` and `make grade` run."""
     around = os.environ | AROUND | more
     done = subprocess.run(
-        [sys.executable, "classroom.py", *command], cwd=copy, env=around, capture_output=True, text=True
+        [sys.executable, "classroom.py", *command],
+        cwd=copy,
+        env=around,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
@@ -159,15 +184,23 @@ def gradebook(course, tmp_path_factory):
         for mistake, (source, _) in wrong_solutions(name).items() if SLOW else ():
             to = course / "submitted" / mistake / name
             to.mkdir(parents=True)
-            nbformat.write(with_solution(read(name, course / "release"), source), to / f"{name}.ipynb")
+            nbformat.write(
+                with_solution(read(name, course / "release"), source), to / f"{name}.ipynb"
+            )
     fatal = course / "submitted" / "fatal" / NAMES[0]
     fatal.mkdir(parents=True)
     ending = with_solution(read(NAMES[0], course / "release"), "import os\nos._exit(1)")
     nbformat.write(ending, fatal / f"{NAMES[0]}.ipynb")
-    with contextlib.nullcontext({}) if SLOW == "cold" else warm_kernels(tmp_path_factory.mktemp("jupyter")) as around:
+    with (
+        contextlib.nullcontext({})
+        if SLOW == "cold"
+        else warm_kernels(tmp_path_factory.mktemp("jupyter")) as around
+    ):
         table = classroom(course, "grade", **around)
     assert re.search(rf"fatal +{NAMES[0]} +could not be graded", table), table
-    assert (course / "grades.csv").exists() and table.count("known_right") == table.count("untouched") == len(NAMES)
+    assert (course / "grades.csv").exists() and table.count("known_right") == table.count(
+        "untouched"
+    ) == len(NAMES)
     spec = importlib.util.spec_from_file_location("classroom", course / "classroom.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -179,7 +212,9 @@ def gradebook(course, tmp_path_factory):
 def test_the_right_solution_gets_all_points_and_the_untouched_copy_none(name, gradebook, course):
     right, untouched = gradebook["known_right", name], gradebook["untouched", name]
     assert right and all(got == of > 0 for got, of in right.values()), right
-    assert untouched.keys() == right.keys() and all(got == 0 for got, _ in untouched.values()), untouched
+    assert untouched.keys() == right.keys() and all(got == 0 for got, _ in untouched.values()), (
+        untouched
+    )
     assert grade_here(name, read(name)) == right, (
         "in this process the points are others than by nbgrader's command line"
     )
@@ -203,7 +238,9 @@ def test_the_release_copy_runs_says_not_done_yet_and_tells_nothing(name, course)
     }
 
 
-@pytest.mark.parametrize("name, mistake", [(name, mistake) for name in NAMES for mistake in wrong_solutions(name)])
+@pytest.mark.parametrize(
+    "name, mistake", [(name, mistake) for name in NAMES for mistake in wrong_solutions(name)]
+)
 def test_a_typical_mistake_loses_the_points_it_should(name, mistake, course, request):
     source, lost = wrong_solutions(name)[mistake]
     notebook = with_solution(read(name, course / "release"), source)
@@ -230,7 +267,9 @@ def test_an_assignment_says_what_it_is(name):
     assert f"**Points:** {of}." in first
     assert "<summary>Hint</summary>" in text and len(wrong_solutions(name)) >= 3
     assert sum(is_solution(cell) for cell in notebook.cells) == 1
-    assert all(not cell.get("outputs") and cell.get("execution_count") is None for cell in notebook.cells)
+    assert all(
+        not cell.get("outputs") and cell.get("execution_count") is None for cell in notebook.cells
+    )
     assert (ASSIGNMENTS / "source" / name / "checking.py").resolve() == ASSIGNMENTS / "checking.py"
 
 
@@ -257,20 +296,32 @@ def silly_answers():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_check_says_in_one_line_what_is_wrong_with_any_answer(name):
     notebook = read(name)
-    setup = nbformat.v4.new_notebook(cells=[cell for cell in notebook.cells if grade_id(cell) == "setup"])
+    setup = nbformat.v4.new_notebook(
+        cells=[cell for cell in notebook.cells if grade_id(cell) == "setup"]
+    )
     run_here(name, setup)
     checks, checking = sys.modules["checks"], sys.modules["checking"]
     for cell in (cell for cell in notebook.cells if is_grade(cell)):
         for answer in silly_answers():
             said = checking.outcome(getattr(checks, grade_id(cell)), answer)
-            assert said != checking.RIGHT and "\n" not in said and len(said) > 10, (grade_id(cell), said)
-        assert checking.outcome(getattr(checks, grade_id(cell)), lambda *_: None) == checking.NOT_DONE
+            assert said != checking.RIGHT and "\n" not in said and len(said) > 10, (
+                grade_id(cell),
+                said,
+            )
+        assert (
+            checking.outcome(getattr(checks, grade_id(cell)), lambda *_: None) == checking.NOT_DONE
+        )
 
 
 def test_the_guide_lists_every_assignment_with_its_points_and_minutes():
     guide, table = (ASSIGNMENTS / "README.md").read_text(), {}
     for name in NAMES:
         first = read(name).cells[0].source
-        table[name] = [re.search(rf"\*\*{word}:\*\* (\d+)", first)[1] for word in ("Time", "Points")]
-        assert re.search(rf"\| `{name}` \|.*\| {table[name][0]} \| {table[name][1]} \|", guide), (name, table[name])
+        table[name] = [
+            re.search(rf"\*\*{word}:\*\* (\d+)", first)[1] for word in ("Time", "Points")
+        ]
+        assert re.search(rf"\| `{name}` \|.*\| {table[name][0]} \| {table[name][1]} \|", guide), (
+            name,
+            table[name],
+        )
     assert f"{sum(int(points) for _, points in table.values())} points" in guide

@@ -7,14 +7,29 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from collab_seg import cli
-from collab_seg.bench import BENCHES, NEEDS, Setting, Trainer, _installed, has_compiler, random_batch, run_benches, small, write_benches
+from collab_seg.use import cli
+from collab_seg.use.bench import BENCHES, NEEDS, _installed, run_benches, write_benches
+from collab_seg.use.bench_training import Trainer, random_batch, small
+from collab_seg.use.bench_use import has_compiler
+from collab_seg.use.measure import Setting
 
 QUICK = Setting(rounds=1, quick=True)
-COLUMNS = ["bench", "what", "against", "versions", "ratio", "bar", "met", "spread", "rounds", "machine", "commit"]
+COLUMNS = [
+    "bench",
+    "what",
+    "against",
+    "versions",
+    "ratio",
+    "bar",
+    "met",
+    "spread",
+    "rounds",
+    "machine",
+    "commit",
+]
 
 
-@pytest.mark.parametrize("name", ["export"])  # notebook 13c runs the others at this size
+@pytest.mark.parametrize("name", ["export"])  # notebook kit/measure runs the others at this size
 def test_bench_that_the_notebook_leaves_out(name):
     missing = [package for package in NEEDS[name] if not _installed(package)]
     if missing:
@@ -23,20 +38,35 @@ def test_bench_that_the_notebook_leaves_out(name):
         table = run_benches([name], QUICK, lambda line: None)
     assert list(table.columns) == COLUMNS and set(table["met"]) <= {"yes", "no"}
     changes = table[table["what"].str.contains("mIoU")]
-    assert len(changes) == 2 + has_compiler() and (changes["ratio"] <= 0.1).all()  # a trained student scores the same in each form
+    assert (
+        len(changes) == 2 + has_compiler() and (changes["ratio"] <= 0.1).all()
+    )  # a trained student scores the same in each form
     best = table[table["what"].str.contains("others")]
-    assert len(best) == 2 and best["what"].str.contains("onnxruntime").all() and best["what"].str.contains("openvino").all()
+    assert (
+        len(best) == 2
+        and best["what"].str.contains("onnxruntime").all()
+        and best["what"].str.contains("openvino").all()
+    )
 
 
 def test_lines_of_other_benches_are_kept(tmp_path):
     path, line = tmp_path / "bench.csv", dict.fromkeys(COLUMNS, "x")
-    write_benches(path, pd.DataFrame([line | {"bench": "step", "ratio": 1}, line | {"bench": "data", "ratio": 2}]))
-    write_benches(path, pd.DataFrame([line | {"bench": "data", "ratio": 3}, line | {"bench": "loop", "ratio": 4}]))
+    write_benches(
+        path,
+        pd.DataFrame([line | {"bench": "step", "ratio": 1}, line | {"bench": "data", "ratio": 2}]),
+    )
+    write_benches(
+        path,
+        pd.DataFrame([line | {"bench": "data", "ratio": 3}, line | {"bench": "loop", "ratio": 4}]),
+    )
     table = pd.read_csv(path)
     assert list(table["bench"]) == ["step", "loop", "data"] and list(table["ratio"]) == [1, 4, 3]
 
 
-@pytest.mark.parametrize("words, said", [(["bench", "speed"], "bench is 'speed'"), (["bench", "loop", "--rounds", "0"], "rounds is 0")])
+@pytest.mark.parametrize(
+    "words, said",
+    [(["bench", "speed"], "bench is 'speed'"), (["bench", "loop", "--rounds", "0"], "rounds is 0")],
+)
 def test_mistakes_are_one_line(words, said, capsys):
     assert cli.main(words) != 0
     error = capsys.readouterr().err.strip()
@@ -60,7 +90,11 @@ class Shapes(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
-        self.seen += [tuple(x.shape) for x in (result if isinstance(result, (tuple, list)) else [result]) if isinstance(x, torch.Tensor)]
+        self.seen += [
+            tuple(x.shape)
+            for x in (result if isinstance(result, (tuple, list)) else [result])
+            if isinstance(x, torch.Tensor)
+        ]
         return result
 
 
@@ -71,7 +105,10 @@ def trainer():
 
 def test_each_student_reads_a_batch_once(trainer):
     passes = []
-    hooks = [student.encoder.register_forward_hook(lambda *_: passes.append(1)) for student in (trainer.bare.cnn, trainer.bare.vit)]
+    hooks = [
+        student.encoder.register_forward_hook(lambda *_: passes.append(1))
+        for student in (trainer.bare.cnn, trainer.bare.vit)
+    ]
     trainer(*random_batch(trainer.config, 11))
     for hook in hooks:
         hook.remove()

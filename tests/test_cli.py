@@ -13,7 +13,20 @@ from conftest import DEVICE
 from PIL import Image
 
 COMMAND = [sys.executable, "-m", "collab_seg"]
-TINY = ["--preset", "toy", "--size", "48", "64", "--crop", "48", "64", "--batch-size", "2", "--device", DEVICE]
+TINY = [
+    "--preset",
+    "toy",
+    "--size",
+    "48",
+    "64",
+    "--crop",
+    "48",
+    "64",
+    "--batch-size",
+    "2",
+    "--device",
+    DEVICE,
+]
 
 
 def call(*arguments, cwd=None):
@@ -23,7 +36,10 @@ def call(*arguments, cwd=None):
 def folder_with(tmp_path, label):
     """A CamVid-like folder with one training and one validation pair."""
     for split, its_label in (("train", label), ("val", ZEROS)):
-        for name, pixels in ((split, np.zeros((36, 48, 3), np.uint8)), (f"{split}annot", its_label)):
+        for name, pixels in (
+            (split, np.zeros((36, 48, 3), np.uint8)),
+            (f"{split}annot", its_label),
+        ):
             (tmp_path / name).mkdir()
             Image.fromarray(pixels).save(tmp_path / name / "a.png")
     return tmp_path
@@ -45,7 +61,10 @@ MISTAKES = {
     "no root": (["train", "--preset", "pocket"], "--root"),
     "fp16 on a CPU": (["train", *TINY, "--precision", "fp16"], "needs a GPU"),
     "not a data folder": (["data", "check", "camvid", "--root", "."], "none of the folders"),
-    "root is not there": (["train", "--preset", "pocket", "--root", "nowhere"], "there is no folder nowhere"),
+    "root is not there": (
+        ["train", "--preset", "pocket", "--root", "nowhere"],
+        "there is no folder nowhere",
+    ),
     "zero steps": (["train", *TINY, "--steps", "0"], "steps is 0"),
     "weights are not there": (["train", *TINY, "--cnn-weights", "w.pth"], "w.pth"),
     "no run": (["eval", "nowhere"], "no config.json"),
@@ -64,21 +83,35 @@ def test_a_mistake_is_one_line_and_exit_code_2(name, tmp_path):
     assert list(tmp_path.iterdir()) == [], "a mistake must leave nothing behind"
 
 
-@pytest.mark.parametrize("spoil, needed", [
-    (lambda f: (f / "trainannot" / "a.png").unlink(), "a.png has no partner"),
-    (lambda f: (f / "train" / "a.png").unlink(), "a.png has no partner"),
-    (lambda f: (f / "trainannot" / "a.png").write_bytes(b"\x89PNG"), "a.png cannot be read"),
-    (lambda f: shutil.rmtree(f / "trainannot"), "trainannot"),
-    (lambda f: shutil.rmtree(f / "val"), "val"),
-    (lambda f: Image.fromarray(ZEROS + 17).save(f / "trainannot" / "a.png"), "holds label 17"),
-    (lambda f: Image.fromarray(ZEROS[:20]).save(f / "trainannot" / "a.png"), "same size"),
-    (lambda f: Image.fromarray(np.zeros((36, 48, 3), np.uint8)).save(f / "trainannot" / "a.png"), "mode RGB"),
-])
+@pytest.mark.parametrize(
+    "spoil, needed",
+    [
+        (lambda f: (f / "trainannot" / "a.png").unlink(), "a.png has no partner"),
+        (lambda f: (f / "train" / "a.png").unlink(), "a.png has no partner"),
+        (lambda f: (f / "trainannot" / "a.png").write_bytes(b"\x89PNG"), "a.png cannot be read"),
+        (lambda f: shutil.rmtree(f / "trainannot"), "trainannot"),
+        (lambda f: shutil.rmtree(f / "val"), "val"),
+        (lambda f: Image.fromarray(ZEROS + 17).save(f / "trainannot" / "a.png"), "holds label 17"),
+        (lambda f: Image.fromarray(ZEROS[:20]).save(f / "trainannot" / "a.png"), "same size"),
+        (
+            lambda f: Image.fromarray(np.zeros((36, 48, 3), np.uint8)).save(
+                f / "trainannot" / "a.png"
+            ),
+            "mode RGB",
+        ),
+    ],
+)
 def test_bad_data_is_named_in_one_line(spoil, needed, tmp_path):
     root = folder_with(tmp_path, ZEROS)
     spoil(root)
-    done = call("train", "--preset", "pocket", "--root", root, "--out", tmp_path / "run", "--no-progress")
-    assert done.returncode == 2 and needed in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    done = call(
+        "train", "--preset", "pocket", "--root", root, "--out", tmp_path / "run", "--no-progress"
+    )
+    assert (
+        done.returncode == 2
+        and needed in done.stderr
+        and len(done.stderr.strip().splitlines()) == 1
+    ), done.stderr
     assert not (tmp_path / "run" / "cnn.safetensors").exists()
 
 
@@ -88,13 +121,21 @@ def test_data_check_names_all_problems_in_one_pass(tmp_path):
     shutil.rmtree(root / "val")
     done = call("data", "check", "camvid", "--root", root)
     assert done.returncode == 2
-    for needed in ("no partner: 1", "label out of range: 1", "count: 1", "val: not there", "missing split: 1"):
+    for needed in (
+        "no partner: 1",
+        "label out of range: 1",
+        "count: 1",
+        "val: not there",
+        "missing split: 1",
+    ):
         assert needed in done.stdout, done.stdout
 
 
 def test_data_check_accepts_camvid(camvid):
     done = call("data", "check", "camvid", "--root", camvid)
-    assert done.returncode == 0 and "train: 367 images, 0 problems" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and "train: 367 images, 0 problems" in done.stdout, (
+        done.stdout + done.stderr
+    )
 
 
 def test_data_show_writes_a_picture(tmp_path):
@@ -103,13 +144,34 @@ def test_data_show_writes_a_picture(tmp_path):
 
 
 def test_eval_and_predict(tiny_run, tmp_path):
-    done = call("eval", tiny_run, "--no-progress", "--json", tmp_path / "s.json", "--append", tmp_path / "r.csv")
+    done = call(
+        "eval",
+        tiny_run,
+        "--no-progress",
+        "--json",
+        tmp_path / "s.json",
+        "--append",
+        tmp_path / "r.csv",
+    )
     assert done.returncode == 0 and "mIoU" in done.stdout, done.stderr
-    assert [row["student"] for row in json.loads((tmp_path / "s.json").read_text())] == ["cnn", "vit", "average"]
+    assert [row["student"] for row in json.loads((tmp_path / "s.json").read_text())] == [
+        "cnn",
+        "vit",
+        "average",
+    ]
     Image.fromarray(np.zeros((70, 131, 3), np.uint8)).save(tmp_path / "wide.png")
     (tmp_path / "other").mkdir()
-    Image.fromarray(np.zeros((90, 33), np.uint8)).save(tmp_path / "other" / "wide.jpg")  # grey, same stem
-    done = call("predict", tiny_run, tmp_path / "wide.png", tmp_path / "other" / "wide.jpg", "--out", tmp_path / "out")
+    Image.fromarray(np.zeros((90, 33), np.uint8)).save(
+        tmp_path / "other" / "wide.jpg"
+    )  # grey, same stem
+    done = call(
+        "predict",
+        tiny_run,
+        tmp_path / "wide.png",
+        tmp_path / "other" / "wide.jpg",
+        "--out",
+        tmp_path / "out",
+    )
     assert done.returncode == 0, done.stderr
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert len(names) == 13 and Image.open(tmp_path / "out" / "000_wide_cnn.png").size == (131, 70)
@@ -121,7 +183,9 @@ def test_eval_and_predict(tiny_run, tmp_path):
 def test_a_stopped_run_goes_on_to_the_same_end(number, code, tmp_path):
     arguments = [*TINY, "--steps", "150", "--seed", "3"]
     run, whole = tmp_path / "run", tmp_path / "whole"
-    process = subprocess.Popen([*COMMAND, "train", *arguments, "--out", str(run)], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*COMMAND, "train", *arguments, "--out", str(run)], stderr=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 300
     while not (run / "environment.json").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -141,7 +205,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(number, code, tmp_path):
 def test_help_explains_every_setting():
     import dataclasses
 
-    from collab_seg.core import Config
+    from collab_seg.config import Config
 
     text = call("train", "--help").stdout
     for part in dataclasses.fields(Config):

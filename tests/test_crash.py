@@ -12,9 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import survives, tiny_config
+from safetensors.torch import load_file
 
-from collab_seg import core, train
 from collab_seg.core import UserError
+from collab_seg.files import write_atomic
+from collab_seg.training.loop import Loop, Stopped, train
+from collab_seg.training.run import CSVLog
+from collab_seg.training.step import task_loss
 
 SAME = ("metrics.csv", "cnn.safetensors", "vit.safetensors", "scores_toyscapes_val.json")
 KILLS = int(os.environ.get("COLLAB_SEG_KILLS", "30"))  # the longer version: COLLAB_SEG_KILLS=200
@@ -43,7 +47,10 @@ def without_times(path: Path):
     if path.suffix != ".json":
         return path.read_bytes()
     rows = json.loads(path.read_text())
-    return [{key: row[key] for key in row if key not in ("seconds", "images_per_s", "peak_mb")} for row in rows]
+    return [
+        {key: row[key] for key in row if key not in ("seconds", "images_per_s", "peak_mb")}
+        for row in rows
+    ]
 
 
 def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(context, tmp_path):
@@ -70,7 +77,10 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(context, tmp_pa
             assert process.exitcode == -9, process.exitcode
         with survives("kill -9 while training, writing or scoring", kills - counted):
             for name in SAME:
-                assert without_times(run / name) == without_times(tmp_path / "whole" / name), (name, kills)
+                assert without_times(run / name) == without_times(tmp_path / "whole" / name), (
+                    name,
+                    kills,
+                )
             left = [path.name for path in run.iterdir() if path.name.startswith((".", "state"))]
             assert not left, left
         counted = kills
@@ -79,11 +89,13 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(context, tmp_pa
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
-@pytest.mark.parametrize("what", ["state-4", "state.json", "metrics.csv", "cnn.safetensors", "summary.json"])
+@pytest.mark.parametrize(
+    "what", ["state-4", "state.json", "metrics.csv", "cnn.safetensors", "summary.json"]
+)
 def test_a_full_disk_is_one_line_and_what_was_saved_stays_whole(what, code, tmp_path, monkeypatch):
     config, run = tiny_config(steps=6), tmp_path / "run"
-    whole = train.train(config, tmp_path / "whole", progress=False)
-    write, append = core.write_atomic, train.CSVLog.flush
+    whole = train(config, tmp_path / "whole", progress=False)
+    write, append = write_atomic, CSVLog.flush
 
     def full(path, content):
         if Path(path).name.startswith(what):
@@ -97,13 +109,13 @@ def test_a_full_disk_is_one_line_and_what_was_saved_stays_whole(what, code, tmp_
             raise OSError(code, os.strerror(code), str(self.path))
         append(self)
 
-    monkeypatch.setattr(train, "write_atomic", full)
-    monkeypatch.setattr(train.CSVLog, "flush", full_log)
+    monkeypatch.setattr("collab_seg.training.state.write_atomic", full)
+    monkeypatch.setattr(CSVLog, "flush", full_log)
     with pytest.raises(UserError, match="--resume"):
-        train.train(config, run, progress=False, save_every=2)
+        train(config, run, progress=False, save_every=2)
     monkeypatch.undo()
     with survives("full disk or read-only folder while writing"):
-        train.train(config, run, resume=True, progress=False)
+        train(config, run, resume=True, progress=False)
         for name in SAME[:3]:
             assert (run / name).read_bytes() == (whole / name).read_bytes(), name
 
@@ -111,8 +123,8 @@ def test_a_full_disk_is_one_line_and_what_was_saved_stays_whole(what, code, tmp_
 @pytest.mark.parametrize("spoil", ["cut", "gone", "other students", "not JSON", "a pickle"])
 def test_a_spoiled_checkpoint_is_one_line(spoil, tmp_path, monkeypatch):
     config, run = tiny_config(steps=4), tmp_path / "run"
-    monkeypatch.setattr(train.Loop, "finish", lambda self: None)
-    train.train(config, run, progress=False, save_every=2)
+    monkeypatch.setattr(Loop, "finish", lambda self: None)
+    train(config, run, progress=False, save_every=2)
     state = run / "state-4.safetensors"
     if spoil == "cut":
         state.write_bytes(state.read_bytes()[:1000])
@@ -123,57 +135,61 @@ def test_a_spoiled_checkpoint_is_one_line(spoil, tmp_path, monkeypatch):
     elif spoil == "a pickle":
         torch.save({"pair": 1}, state)
     else:
-        config = dataclasses.replace(config, students=dataclasses.replace(config.students, decoder_width=32))
+        config = dataclasses.replace(
+            config, students=dataclasses.replace(config.students, decoder_width=32)
+        )
     with survives("spoiled checkpoint"):
         before = sorted((path.name, path.read_bytes()) for path in run.iterdir())
         with pytest.raises(UserError, match="checkpoint") as error:
-            train.train(config, run, resume=True, progress=False)
+            train(config, run, resume=True, progress=False)
         assert "\n" not in str(error.value)
         assert sorted((path.name, path.read_bytes()) for path in run.iterdir()) == before
 
 
 def test_an_image_that_gives_no_finite_loss_is_skipped_and_counted(tmp_path, monkeypatch):
     """Two steps see NaN: they change no weight and no running statistic, and the run goes on."""
-    task, calls = train.task_loss, []
+    task, calls = task_loss, []
 
     def sometimes_nan(*given):
         calls.append(0)
         return task(*given) * (float("nan") if len(calls) in (3, 4, 5) else 1.0)
 
-    monkeypatch.setattr(train, "task_loss", sometimes_nan)
+    monkeypatch.setattr("collab_seg.training.step.task_loss", sometimes_nan)
     import pandas as pd
 
     with survives("loss that is not finite", 2):
-        run = train.train(tiny_config(steps=6), tmp_path / "run", progress=False)
+        run = train(tiny_config(steps=6), tmp_path / "run", progress=False)
         rows = pd.read_csv(run / "metrics.csv")
         assert rows["skipped"].tolist() == [0, 1, 1, 0, 0, 0] and rows["total"].isna().sum() == 2
         assert (run / "summary.json").exists()
 
 
 def test_ten_skipped_steps_in_a_row_stop_the_run_and_name_the_images(tmp_path, monkeypatch):
-    task, calls = train.task_loss, []
+    task, calls = task_loss, []
 
     def nan_from_step_6(*given):
         calls.append(0)
         return task(*given) * (float("nan") if len(calls) > 12 else 1.0)
 
-    monkeypatch.setattr(train, "task_loss", nan_from_step_6)
+    monkeypatch.setattr("collab_seg.training.step.task_loss", nan_from_step_6)
     with survives("loss that is not finite", 10):
-        with pytest.raises(UserError, match="at step 15 .*ce_cnn.* images: image [0-9]+, image [0-9]+;") as error:
-            train.train(tiny_config(steps=30), tmp_path / "run", progress=False, save_every=4)
+        with pytest.raises(
+            UserError, match="at step 15 .*ce_cnn.* images: image [0-9]+, image [0-9]+;"
+        ) as error:
+            train(tiny_config(steps=30), tmp_path / "run", progress=False, save_every=4)
         assert "\n" not in str(error.value)
-        tensors = train.load_file(next((tmp_path / "run").glob("state-*.safetensors")))
+        tensors = load_file(next((tmp_path / "run").glob("state-*.safetensors")))
         assert all(value.isfinite().all() for value in tensors.values())
 
 
 def test_a_time_limit_stops_like_sigterm_and_the_run_goes_on(tmp_path):
     config, run = tiny_config(steps=6), tmp_path / "run"
     with survives("time limit"):
-        with pytest.raises(train.Stopped, match="--resume") as stopped:
-            train.train(config, run, progress=False, time_limit=1e-9)
+        with pytest.raises(Stopped, match="--resume") as stopped:
+            train(config, run, progress=False, time_limit=1e-9)
         assert stopped.value.signal == 15
-        train.train(config, run, resume=True, progress=False)
-        whole = train.train(config, tmp_path / "whole", progress=False)
+        train(config, run, resume=True, progress=False)
+        whole = train(config, tmp_path / "whole", progress=False)
         for name in SAME[:3]:
             assert (run / name).read_bytes() == (whole / name).read_bytes(), name
 
@@ -181,10 +197,16 @@ def test_a_time_limit_stops_like_sigterm_and_the_run_goes_on(tmp_path):
 def test_a_run_that_goes_on_elsewhere_says_so(tmp_path):
     """Another device or other versions may change the last digits: never without a word."""
     config, run = tiny_config(steps=6), tmp_path / "run"
-    with pytest.raises(train.Stopped):
-        train.train(config, run, progress=False, time_limit=1e-9)
+    with pytest.raises(Stopped):
+        train(config, run, progress=False, time_limit=1e-9)
     path = run / "environment.json"
-    path.write_text(path.read_text().replace('"device": "cpu"', '"device": "cuda"').replace('"torch": "', '"torch": "1'))
-    with pytest.warns(UserWarning, match=r"last digits may differ: torch 1[0-9.+a-z]+ -> .*device cuda -> cpu"):
-        train.train(config, run, resume=True, progress=False)
+    path.write_text(
+        path.read_text()
+        .replace('"device": "cpu"', '"device": "cuda"')
+        .replace('"torch": "', '"torch": "1')
+    )
+    with pytest.warns(
+        UserWarning, match=r"last digits may differ: torch 1[0-9.+a-z]+ -> .*device cuda -> cpu"
+    ):
+        train(config, run, resume=True, progress=False)
     assert '"device": "cpu"' in path.read_text()

@@ -9,20 +9,33 @@ import torch
 from conftest import tiny_config
 from PIL import Image
 
-from collab_seg import cli, deploy, train
 from collab_seg.core import UserError
-from collab_seg.data import normalize
-from collab_seg.vit import load_students, vit_student
+from collab_seg.data.views import normalize
+from collab_seg.students.vit import vit_student
+from collab_seg.training.loop import train
+from collab_seg.training.run import load_students
+from collab_seg.use import cli
+from collab_seg.use.deploy import (
+    PretrainedStudent,
+    as_read,
+    first_weights,
+    model_card,
+    pretrained_student,
+)
+from collab_seg.use.export import export_path, export_run, save_run
+from collab_seg.use.other_libraries import to_smp, to_transformers
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A finished, scored run of the smallest students, whose weights and statistics are none that a fresh network has."""
     config = tiny_config()
-    config = dataclasses.replace(config, students=dataclasses.replace(config.students, cnn="test_resnet", output_stride=16))
+    config = dataclasses.replace(
+        config, students=dataclasses.replace(config.students, cnn="test_resnet", output_stride=16)
+    )
     path = tmp_path_factory.mktemp("runs") / "small"
     file = path.with_name("config.json")
-    from collab_seg.core import config_to_json
+    from collab_seg.config import config_to_json
 
     file.write_text(config_to_json(config))
     assert cli.main(["train", "--config-file", str(file), "--out", str(path), "--no-progress"]) == 0
@@ -43,11 +56,13 @@ def test_onnx_of_the_average_is_what_both_students_say_at_any_size(run, tmp_path
         expected = (cnn.probabilities(x) + vit.probabilities(x)) / 2
         assert found.shape == expected.shape and np.abs(found - expected.numpy()).max() < 1e-4
     names = json.loads((tmp_path / "both.json").read_text())
-    assert names["classes"][0] == "sky" and len(names["palette"]) == 10 and names["short_side"] == 48
+    assert (
+        names["classes"][0] == "sky" and len(names["palette"]) == 10 and names["short_side"] == 48
+    )
 
 
 def test_torch_export_is_what_the_student_says(run, tmp_path):
-    path, difference = deploy.export_run(run, tmp_path / "cnn.pt2", "torch", "cnn")
+    path, difference = export_run(run, tmp_path / "cnn.pt2", "torch", "cnn")
     assert difference < 1e-5
     module = torch.export.load(path).module()
     image = torch.randint(0, 256, (2, 3, 70, 90), dtype=torch.uint8)
@@ -56,10 +71,26 @@ def test_torch_export_is_what_the_student_says(run, tmp_path):
 
 
 def test_a_saved_student_comes_back_whole(run, tmp_path):
-    assert cli.main(["export", str(run), "--format", "hub", "--student", "vit", "--out", str(tmp_path / "vit")]) == 0
-    again = deploy.PretrainedStudent.from_pretrained(tmp_path / "vit")
+    assert (
+        cli.main(
+            [
+                "export",
+                str(run),
+                "--format",
+                "hub",
+                "--student",
+                "vit",
+                "--out",
+                str(tmp_path / "vit"),
+            ]
+        )
+        == 0
+    )
+    again = PretrainedStudent.from_pretrained(tmp_path / "vit")
     _, vit, _ = load_students(run, 10)
-    assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), vit.state_dict().values()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(again.state_dict().values(), vit.state_dict().values())
+    )
     assert not again.training and again.classes[0] == "sky" and again.short_side == 48
     scored = json.loads((run / "scores_toyscapes_val.json").read_text())
     score = next(row["miou"] for row in scored if row["student"] == "vit")
@@ -70,28 +101,34 @@ def test_a_saved_student_comes_back_whole(run, tmp_path):
 
 
 def test_an_export_into_a_folder_is_named_after_the_student(run, tmp_path):
-    path, _ = deploy.export_run(run, f"{tmp_path}/new/", "torch", "vit")
-    assert path == tmp_path / "new" / "vit.pt2" and path.is_file() and path.with_suffix(".json").is_file()
-    assert deploy.export_path(run, tmp_path, "onnx", "cnn") == tmp_path / "cnn.onnx"
+    path, _ = export_run(run, f"{tmp_path}/new/", "torch", "vit")
+    assert (
+        path == tmp_path / "new" / "vit.pt2"
+        and path.is_file()
+        and path.with_suffix(".json").is_file()
+    )
+    assert export_path(run, tmp_path, "onnx", "cnn") == tmp_path / "cnn.onnx"
 
 
 def test_the_card_says_where_a_student_began_and_leaves_out_scores_that_are_none(run, tmp_path):
     """MiT's published weights are for research only, and so is what was trained from them."""
-    student = deploy.pretrained_student(run, "vit")
-    assert "It began from random weights and learnt toyscapes" in deploy.model_card(student).text
-    student.about["first_weights"] = deploy.first_weights("mit_b0", "imagenet")
-    assert "for research only" in deploy.model_card(student).text
+    student = pretrained_student(run, "vit")
+    assert "It began from random weights and learnt toyscapes" in model_card(student).text
+    student.about["first_weights"] = first_weights("mit_b0", "imagenet")
+    assert "for research only" in model_card(student).text
     settings = json.loads((run / "config.json").read_text())
     settings["data"] |= {"data": "folder", "root": "/home/me/my_streets"}
     (tmp_path / "own").mkdir()
     for file in (*run.glob("*.safetensors"), run / "classes.json"):
         (tmp_path / "own" / file.name).write_bytes(file.read_bytes())
     (tmp_path / "own" / "config.json").write_text(json.dumps(settings))
-    card = deploy.model_card(deploy.pretrained_student(tmp_path / "own", "cnn")).text
+    card = model_card(pretrained_student(tmp_path / "own", "cnn")).text
     assert "a data set of its maker's own, my_streets" in card and "/home" not in card
-    (run / "scores_secret_test.json").write_text(json.dumps([{"data": "secret", "split": "test", "student": "vit", "miou": None}]))
+    (run / "scores_secret_test.json").write_text(
+        json.dumps([{"data": "secret", "split": "test", "student": "vit", "miou": None}])
+    )
     try:
-        assert "secret" not in deploy.model_card(deploy.pretrained_student(run, "vit")).text
+        assert "secret" not in model_card(pretrained_student(run, "vit")).text
     finally:
         (run / "scores_secret_test.json").unlink()
 
@@ -99,19 +136,21 @@ def test_the_card_says_where_a_student_began_and_leaves_out_scores_that_are_none
 def test_a_student_comes_back_by_its_name_on_the_hub_from_the_cache(run, tmp_path):
     """The hub cannot be had here: its cache, laid out as huggingface_hub lays it out, stands in for it."""
     cache = tmp_path / "models--somebody--student"
-    deploy.save_run(run, cache / "snapshots" / "abc123", "hub", "vit")
+    save_run(run, cache / "snapshots" / "abc123", "hub", "vit")
     (cache / "refs").mkdir()
     (cache / "refs" / "main").write_text("abc123")
-    again = deploy.PretrainedStudent.from_pretrained("somebody/student", cache_dir=tmp_path)
+    again = PretrainedStudent.from_pretrained("somebody/student", cache_dir=tmp_path)
     _, vit, _ = load_students(run, 10)
-    assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), vit.state_dict().values()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(again.state_dict().values(), vit.state_dict().values())
+    )
 
 
 @pytest.mark.parametrize("spoil", ["a tensor is gone", "another shape", "an unknown tensor"])
 def test_a_folder_that_does_not_fit_is_refused(spoil, run, tmp_path):
     from safetensors.torch import load_file, save_file
 
-    path = deploy.save_run(run, tmp_path / "vit", "hub", "vit") / "model.safetensors"
+    path = save_run(run, tmp_path / "vit", "hub", "vit") / "model.safetensors"
     weights = load_file(path)
     if spoil == "a tensor is gone":
         del weights["head.bias"]
@@ -119,7 +158,7 @@ def test_a_folder_that_does_not_fit_is_refused(spoil, run, tmp_path):
         weights["head.bias" if spoil == "another shape" else "head.other"] = torch.zeros(3)
     save_file(weights, path)
     with pytest.raises(RuntimeError, match="head"):
-        deploy.PretrainedStudent.from_pretrained(tmp_path / "vit")
+        PretrainedStudent.from_pretrained(tmp_path / "vit")
 
 
 @pytest.mark.parametrize("name, width", [("mit_pico", 64), ("mit_b0", 256), ("mit_b2", 32)])
@@ -131,7 +170,7 @@ def test_transformers_says_the_same_after_a_round_trip(name, width, tmp_path):
         if isinstance(module, torch.nn.BatchNorm2d):  # not 0 and 1, which would hide a mix-up
             module.running_mean.uniform_(-0.5, 0.5)
             module.running_var.uniform_(0.5, 1.5)
-    deploy.to_transformers(student, list("abcde")).save_pretrained(tmp_path)
+    to_transformers(student, list("abcde")).save_pretrained(tmp_path)
     theirs = transformers.SegformerForSemanticSegmentation.from_pretrained(tmp_path).eval()
     x = torch.randn(1, 3, 97, 130)
     with torch.no_grad():
@@ -142,51 +181,80 @@ def test_transformers_says_the_same_after_a_round_trip(name, width, tmp_path):
 @pytest.mark.parametrize("size", [(48, 64), (72, 96)])
 def test_a_vit_takes_along_for_transformers_how_an_image_is_read(size, run, tmp_path):
     transformers = pytest.importorskip("transformers")
-    assert cli.main(["export", str(run), "--format", "transformers", "--out", str(tmp_path / "vit")]) == 0
+    assert (
+        cli.main(["export", str(run), "--format", "transformers", "--out", str(tmp_path / "vit")])
+        == 0
+    )
     processor = transformers.AutoImageProcessor.from_pretrained(tmp_path / "vit")
     theirs = transformers.SegformerForSemanticSegmentation.from_pretrained(tmp_path / "vit").eval()
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    ours = deploy.pretrained_student(run, "vit")
+    ours = pretrained_student(run, "vit")
     with torch.no_grad():
         logits = theirs(**processor(Image.fromarray(image), return_tensors="pt")).logits
-        small = ours(deploy.as_read(torch.from_numpy(image).permute(2, 0, 1), ours.short_side)[None]).logits
-    assert logits.shape == small.shape and (logits - small).abs().max() < 0.05  # bytes are rounded once more there
+        small = ours(
+            as_read(torch.from_numpy(image).permute(2, 0, 1), ours.short_side)[None]
+        ).logits
+    assert (
+        logits.shape == small.shape and (logits - small).abs().max() < 0.05
+    )  # bytes are rounded once more there
 
 
 def test_a_cnn_lives_on_in_segmentation_models_pytorch(tmp_path):
     smp = pytest.importorskip("segmentation_models_pytorch")
     config = tiny_config("alone", steps=2)
     students = dataclasses.replace(config.students, cnn_decoder="smp")
-    run = train.train(dataclasses.replace(config, students=students), tmp_path / "run", progress=False)
+    run = train(dataclasses.replace(config, students=students), tmp_path / "run", progress=False)
     assert cli.main(["export", str(run), "--format", "smp", "--out", str(tmp_path / "cnn")]) == 0
     theirs, x = smp.from_pretrained(tmp_path / "cnn").eval(), torch.randn(2, 3, 64, 96)
     cnn, _, _ = load_students(run, 10)
     with torch.no_grad():
-        wanted = torch.nn.functional.interpolate(cnn(x).logits, size=(64, 96), mode="bilinear", align_corners=True)
+        wanted = torch.nn.functional.interpolate(
+            cnn(x).logits, size=(64, 96), mode="bilinear", align_corners=True
+        )
         assert (theirs(x) - wanted).abs().max() < 1e-4
     known = json.loads((tmp_path / "cnn" / "classes.json").read_text())
     assert known["classes"][0] == "sky" and known["short_side"] == 48 and len(known["mean"]) == 3
 
 
 MISTAKES = {
-    "a ViT for smp": (["RUN", "--format", "smp", "--student", "vit", "--out", "OUT"], "needed: cnn"),
-    "a CNN of another form for smp": (["RUN", "--format", "smp", "--out", "OUT"], "--cnn-decoder smp"),
+    "a ViT for smp": (
+        ["RUN", "--format", "smp", "--student", "vit", "--out", "OUT"],
+        "needed: cnn",
+    ),
+    "a CNN of another form for smp": (
+        ["RUN", "--format", "smp", "--out", "OUT"],
+        "--cnn-decoder smp",
+    ),
     "no run": (["nowhere"], "is no run"),
     "an unknown format": (["RUN", "--format", "tflite"], "tflite"),
-    "a CNN for transformers": (["RUN", "--format", "transformers", "--student", "cnn", "--out", "OUT"], "needed: vit"),
-    "an average for the hub": (["RUN", "--format", "hub", "--student", "average", "--out", "OUT"], "average"),
+    "a CNN for transformers": (
+        ["RUN", "--format", "transformers", "--student", "cnn", "--out", "OUT"],
+        "needed: vit",
+    ),
+    "an average for the hub": (
+        ["RUN", "--format", "hub", "--student", "average", "--out", "OUT"],
+        "average",
+    ),
     "a folder without a name": (["RUN", "--format", "hub", "--student", "vit"], "--out DIR"),
-    "the name of another format's file": (["RUN", "--format", "torch", "--student", "cnn", "--out", "out.onnx"], "ends in .pt2"),
+    "the name of another format's file": (
+        ["RUN", "--format", "torch", "--student", "cnn", "--out", "out.onnx"],
+        "ends in .pt2",
+    ),
     "a name without an ending": (["RUN", "--out", "OUT"], "ends in .onnx, or a folder"),
     "the name of the list of classes": (["RUN", "--out", "out.json"], "ends in .onnx"),
-    "a folder that is full": (["RUN", "--format", "hub", "--student", "vit", "--out", "RUN"], "not there yet"),
+    "a folder that is full": (
+        ["RUN", "--format", "hub", "--student", "vit", "--out", "RUN"],
+        "not there yet",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_one_line(name, run, tmp_path, capsys):
     arguments, needed = MISTAKES[name]
-    arguments = [{"RUN": str(run), "OUT": str(tmp_path / "out")}.get(part, part) for part in arguments]
+    arguments = [
+        {"RUN": str(run), "OUT": str(tmp_path / "out")}.get(part, part) for part in arguments
+    ]
     before = sorted(path.name for path in run.iterdir())
     assert cli.main(["export", *arguments]) == 2
     said = capsys.readouterr().err
@@ -198,15 +266,15 @@ def test_without_onnxscript_the_way_on_is_named(run, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    monkeypatch.setattr(deploy, "export_program", lambda deployed: None)
+    monkeypatch.setattr("collab_seg.use.export.export_program", lambda deployed: None)
     with pytest.raises(UserError, match="pip install onnx onnxscript"):
-        deploy.export_run(run)
+        export_run(run)
 
 
 @pytest.mark.parametrize("name, output_stride", [("mobilenetv2_050", 8), ("test_resnet", 16)])
 def test_smp_says_the_same_after_a_round_trip(name, output_stride, tmp_path):
     smp = pytest.importorskip("segmentation_models_pytorch")
-    from collab_seg.cnn import cnn_student
+    from collab_seg.students.cnn import cnn_student
 
     torch.manual_seed(0)
     ours = cnn_student(name, 7, output_stride, 24, (1, 2, 4), "smp").train()
@@ -214,36 +282,44 @@ def test_smp_says_the_same_after_a_round_trip(name, output_stride, tmp_path):
         torch.nn.init.normal_(norm.weight, 1, 0.3), torch.nn.init.normal_(norm.bias, 0, 0.3)
     for _ in range(3):
         ours(torch.randn(2, 3, 64, 96))
-    deploy.to_smp(ours.eval()).save_pretrained(tmp_path)
+    to_smp(ours.eval()).save_pretrained(tmp_path)
     theirs, x = smp.from_pretrained(tmp_path).eval(), torch.randn(2, 3, 96, 64)
     with torch.no_grad():
         small = ours(x).logits
-        large = torch.nn.functional.interpolate(small, (96, 64), mode="bilinear", align_corners=True)
-        assert (deploy.to_smp(ours, upsampling=1)(x) - small).abs().max() < 1e-5
+        large = torch.nn.functional.interpolate(
+            small, (96, 64), mode="bilinear", align_corners=True
+        )
+        assert (to_smp(ours, upsampling=1)(x) - small).abs().max() < 1e-5
         assert (theirs(x) - large).abs().max() < 1e-5 and small.abs().max() > 0.1
 
 
 def test_a_student_of_another_form_is_not_turned_into_smp():
     pytest.importorskip("segmentation_models_pytorch")
-    from collab_seg.cnn import cnn_student
-    from collab_seg.vit import vit_student
+    from collab_seg.students.cnn import cnn_student
+    from collab_seg.students.vit import vit_student
 
-    for student in (cnn_student("test_resnet", 3), cnn_student("test_resnet", 3, rates=(1, 2), decoder="smp"), vit_student("mit_pico", 3)):
+    for student in (
+        cnn_student("test_resnet", 3),
+        cnn_student("test_resnet", 3, rates=(1, 2), decoder="smp"),
+        vit_student("mit_pico", 3),
+    ):
         with pytest.raises(UserError, match="needed: one trained with --cnn-decoder smp"):
-            deploy.to_smp(student)
+            to_smp(student)
 
 
 def test_a_run_keeps_the_form_of_its_decoder(tmp_path):
     smp = pytest.importorskip("segmentation_models_pytorch")
-    from collab_seg.train import train
+    from collab_seg.training.loop import train
 
     config = tiny_config(steps=1)
-    config = dataclasses.replace(config, students=dataclasses.replace(config.students, cnn_decoder="smp"))
-    student = deploy.pretrained_student(train(config, tmp_path / "run", progress=False), "cnn")
+    config = dataclasses.replace(
+        config, students=dataclasses.replace(config.students, cnn_decoder="smp")
+    )
+    student = pretrained_student(train(config, tmp_path / "run", progress=False), "cnn")
     student.save_pretrained(tmp_path / "hub")
-    back = deploy.PretrainedStudent.from_pretrained(tmp_path / "hub").eval()
+    back = PretrainedStudent.from_pretrained(tmp_path / "hub").eval()
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(back(x).logits, student(x).logits)
-        assert (deploy.to_smp(back, upsampling=1)(x) - student(x).logits).abs().max() < 1e-5
-    assert isinstance(deploy.to_smp(back), smp.DeepLabV3Plus)
+        assert (to_smp(back, upsampling=1)(x) - student(x).logits).abs().max() < 1e-5
+    assert isinstance(to_smp(back), smp.DeepLabV3Plus)

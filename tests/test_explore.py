@@ -13,25 +13,37 @@ import pytest
 import torch
 from conftest import DEVICE, tiny_config
 
-import collab_seg.explore as explore
-from collab_seg.cli import main
 from collab_seg.core import IGNORE_INDEX, UserError
-from collab_seg.data import normalize
-from collab_seg.explore import TITLES, Explorer, Snapshots, View, figure_html, look, pictures, png, region_errors, sentences, teaching
-from collab_seg.train import train
+from collab_seg.data.views import normalize
+from collab_seg.show import TEACHERS
+from collab_seg.training.loop import train
+from collab_seg.use.cli import main
+from collab_seg.use.explore import Explorer, figure_html, region_html
+from collab_seg.use.explore_page import serve
+from collab_seg.use.lessons import (
+    EXAMPLES,
+    RIGHT,
+    TITLES,
+    Snapshots,
+    View,
+    look,
+    pictures,
+    teaching,
+)
+from collab_seg.use.lessons_words import ages_table, png, region_errors, score_ages, sentences
 
 
 @pytest.fixture(scope="module")
 def collab():
     """The finished students of an example and its images."""
-    ages = Snapshots(explore.EXAMPLES / "collab")
+    ages = Snapshots(EXAMPLES / "collab")
     return ages, ages.scenes(4)
 
 
 @pytest.fixture(scope="module")
 def page():
     """An explorer of one example."""
-    return Explorer([explore.EXAMPLES / "dml"])
+    return Explorer([EXAMPLES / "dml"])
 
 
 class Images(HTMLParser):
@@ -51,19 +63,37 @@ def test_every_view_gives_pictures_of_one_size_and_sentences(collab):
     ages, scenes = collab
     cnn, vit, source = ages.students(ages.steps[-1])
     image, truth = scenes[25]
-    for truth in (truth, torch.full_like(truth, IGNORE_INDEX), None):  # as it is, void all over, none
+    for truth in (
+        truth,
+        torch.full_like(truth, IGNORE_INDEX),
+        None,
+    ):  # as it is, void all over, none
         seen = look(cnn, vit, normalize(image)[None], truth)
-        for size, temperature, margin, place in itertools.product((1, 5, 12, 40), (0.5, 8.0), (0.0, 3.0), (0, 99)):
+        for size, temperature, margin, place in itertools.product(
+            (1, 5, 12, 40), (0.5, 8.0), (0.0, 3.0), (0, 99)
+        ):
             view = View(size, temperature, margin, place, place)
             drawn = pictures(seen, view, source.palette)
             assert {picture.shape for picture in drawn.values()} == {(96, 128, 3)}
             said = sentences(seen, view, source.classes)
-            assert list(said) == list(TITLES) and all(said.values()) and "nan" not in "".join(said.values())
-            assert len(explore.region_html(seen, view, source)) > 100
+            assert (
+                list(said) == list(TITLES)
+                and all(said.values())
+                and "nan" not in "".join(said.values())
+            )
+            assert len(region_html(seen, view, source)) > 100
         for view in (View(1), View(1, margin=0.0, row=7, column=9)):
             if taught := teaching(seen, view):
-                assert all(torch.equal(taught.region[way], taught.pixel[way]) for way in ("to_cnn", "to_vit", "valid"))
-    assert region_errors(look(cnn, vit, normalize(image)[None], torch.full((96, 128), IGNORE_INDEX)), View()) is None
+                assert all(
+                    torch.equal(taught.region[way], taught.pixel[way])
+                    for way in ("to_cnn", "to_vit", "valid")
+                )
+    assert (
+        region_errors(
+            look(cnn, vit, normalize(image)[None], torch.full((96, 128), IGNORE_INDEX)), View()
+        )
+        is None
+    )
 
 
 def test_what_is_said_is_what_the_masks_hold(collab):
@@ -73,21 +103,47 @@ def test_what_is_said_is_what_the_masks_hold(collab):
         seen = look(cnn, vit, normalize(image)[None], truth)
         taught = teaching(seen, View(3, margin=0.2))
         valid = taught.pixel["valid"].sum()
-        teaches = [round(100 * (taught.pixel[way].sum() / valid).item()) for way in ("to_vit", "to_cnn")]
+        teaches = [
+            round(100 * (taught.pixel[way].sum() / valid).item()) for way in ("to_vit", "to_cnn")
+        ]
         said = sentences(seen, View(3, margin=0.2), source.classes)["pixel"]
-        assert f"the CNN teaches in {teaches[0]}%" in said and f"the ViT teaches in {teaches[1]}%" in said
-        blue = (pictures(seen, View(3, margin=0.2), source.palette)["pixel"] == explore.TEACHERS[0]).all(2).mean()
-        assert abs(blue - taught.pixel["to_vit"].float().mean().item()) < 1e-6  # blue: the CNN teaches, so the ViT learns
+        assert (
+            f"the CNN teaches in {teaches[0]}%" in said
+            and f"the ViT teaches in {teaches[1]}%" in said
+        )
+        blue = (
+            (pictures(seen, View(3, margin=0.2), source.palette)["pixel"] == TEACHERS[0])
+            .all(2)
+            .mean()
+        )
+        assert (
+            abs(blue - taught.pixel["to_vit"].float().mean().item()) < 1e-6
+        )  # blue: the CNN teaches, so the ViT learns
 
 
 def test_colours_stay_apart_for_every_eye():
     """Machado, Oliveira and Fernandes 2009: how colours look without one kind of cone."""
-    eyes = np.array([
-        [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
-        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
-        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]])
-    for colours in (explore.TEACHERS, explore.RIGHT):
+    eyes = np.array(
+        [
+            [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+            [
+                [0.152286, 1.052583, -0.204868],
+                [0.114503, 0.786281, 0.099216],
+                [-0.003882, -0.048116, 1.051998],
+            ],
+            [
+                [0.367322, 0.860646, -0.227968],
+                [0.280085, 0.672501, 0.047413],
+                [-0.011820, 0.042940, 0.968881],
+            ],
+            [
+                [1.255528, -0.076749, -0.178779],
+                [-0.078411, 0.930809, 0.147602],
+                [0.004733, 0.691367, 0.303900],
+            ],
+        ]
+    )
+    for colours in (TEACHERS, RIGHT):
         linear = (np.array([*colours, (0, 0, 0)]) / 255) ** 2.2
         for eye in eyes:
             seen = (linear @ eye.T).clip(0, 1) ** (1 / 2.2)
@@ -98,15 +154,23 @@ def test_colours_stay_apart_for_every_eye():
 def test_each_picture_on_the_page_has_its_words(page):
     page.image.value = page.image.options[0][1]
     for name, widget in page.figures.items():
-        assert Images(widget.value).found == [f"{TITLES[name]}: {sentences(page.seen(), page.view(), page.ages['dml'].students(600)[2].classes)[name]}"]
+        assert Images(widget.value).found == [
+            f"{TITLES[name]}: {sentences(page.seen(), page.view(), page.ages['dml'].students(600)[2].classes)[name]}"
+        ]
     assert 'role="img"' in page.chart.value and 'role="status"' in page.status.value
-    assert Images(figure_html('"<b>', 'a "quote" & <i>', np.zeros((2, 2, 3), np.uint8))).found == ['"<b>: a "quote" & <i>']
+    assert Images(figure_html('"<b>', 'a "quote" & <i>', np.zeros((2, 2, 3), np.uint8))).found == [
+        '"<b>: a "quote" & <i>'
+    ]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (20, 200), (700, 40), (96, 128)])
 def test_photos_of_any_shape(page, shape):
     page.add_photo("photo", png(np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)))
-    assert page.image.value == "photo" and page.seen().truth is None and "no truth" in page.numbers.value
+    assert (
+        page.image.value == "photo"
+        and page.seen().truth is None
+        and "no truth" in page.numbers.value
+    )
     page.region_size.value = 12
     page.click.value = "1.0 1.0"
     assert (page.row.value, page.column.value) == (page.row.max, page.column.max)
@@ -115,7 +179,15 @@ def test_photos_of_any_shape(page, shape):
 
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n" + bytes(50)])
 def test_a_broken_upload_is_told_on_the_page(page, content):
-    page.upload.value = ({"name": "<broken>.png", "type": "", "size": len(content), "content": memoryview(content), "last_modified": datetime.now()},)
+    page.upload.value = (
+        {
+            "name": "<broken>.png",
+            "type": "",
+            "size": len(content),
+            "content": memoryview(content),
+            "last_modified": datetime.now(),
+        },
+    )
     assert "&lt;broken&gt;.png" in page.status.value and "<broken>.png" not in page.photos
     assert len(page.image.options) == len({value for _, value in page.image.options})
 
@@ -130,16 +202,18 @@ def test_a_click_that_is_none_moves_nothing(page):
 
 
 def test_a_finished_run_without_snapshots_has_one_age(tiny_run):
-    shown = Explorer([tiny_run, explore.EXAMPLES / "collab"])  # two runs of one method go by their folders
-    assert list(shown.ages) == [str(tiny_run), str(explore.EXAMPLES / "collab")]
+    shown = Explorer([tiny_run, EXAMPLES / "collab"])  # two runs of one method go by their folders
+    assert list(shown.ages) == [str(tiny_run), str(EXAMPLES / "collab")]
     assert shown.step.value == 3 and not (tiny_run / "snapshots").exists()
-    shown.run.value = str(explore.EXAMPLES / "collab")
+    shown.run.value = str(EXAMPLES / "collab")
     assert shown.step.value == 24  # the nearest age
 
 
 def test_runs_that_cannot_be_shown(tmp_path, capsys):
-    shutil.copytree(explore.EXAMPLES / "alone", tmp_path / "run")
-    (tmp_path / "run" / "snapshots" / "step-000096" / "cnn.safetensors").unlink()  # killed between the two files
+    shutil.copytree(EXAMPLES / "alone", tmp_path / "run")
+    (
+        tmp_path / "run" / "snapshots" / "step-000096" / "cnn.safetensors"
+    ).unlink()  # killed between the two files
     (tmp_path / "run" / "snapshots" / "step-odd").mkdir()
     assert Snapshots(tmp_path / "run").steps == [24, 216, 384, 600]
     shutil.rmtree(tmp_path / "run" / "snapshots")
@@ -151,54 +225,80 @@ def test_runs_that_cannot_be_shown(tmp_path, capsys):
 
 
 def test_scores_are_written_once_and_mended(tmp_path, monkeypatch):
-    run = shutil.copytree(explore.EXAMPLES / "collab", tmp_path / "run")
+    run = shutil.copytree(EXAMPLES / "collab", tmp_path / "run")
     path, ages = run / "snapshots" / "scores.csv", Snapshots(run)
     scenes = ages.scenes(1)
     shipped = pd.read_csv(path)
-    assert explore.ages_table(ages, {}).equals(shipped)
+    assert ages_table(ages, {}).equals(shipped)
     for broken in ("", "step\n24\n", "no table", path.read_text().replace("384", "385")):
         path.write_text(broken)
-        table = explore.ages_table(ages, scenes)
+        table = ages_table(ages, scenes)
         assert table.step.tolist() == ages.steps and pd.read_csv(path).equals(table)
     path.unlink()
 
     def refuse(*given):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(explore, "write_atomic", refuse)
-    assert explore.ages_table(ages, scenes).equals(table) and not path.exists()
+    monkeypatch.setattr("collab_seg.use.lessons_words.write_atomic", refuse)
+    assert ages_table(ages, scenes).equals(table) and not path.exists()
 
 
 def test_shipped_scores_are_those_of_the_shipped_students():
     """Of the first and the last age, on all twenty images; other versions of PyTorch may round a tie apart."""
-    ages = Snapshots(explore.EXAMPLES / "collab")
+    ages = Snapshots(EXAMPLES / "collab")
     ages.steps = [ages.steps[0], ages.steps[-1]]
     shipped = pd.read_csv(ages.run / "snapshots" / "scores.csv").set_index("step").loc[ages.steps]
-    assert np.abs(explore.score_ages(ages, ages.scenes()).set_index("step") - shipped).to_numpy().max() < 0.003
+    assert (
+        np.abs(score_ages(ages, ages.scenes()).set_index("step") - shipped).to_numpy().max() < 0.003
+    )
 
 
 def test_without_ipywidgets_only_the_widgets_are_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     with pytest.raises(UserError, match=r"pip install .collab_seg\[learn\]"):
-        Explorer([explore.EXAMPLES / "alone"])
+        Explorer([EXAMPLES / "alone"])
     monkeypatch.setitem(sys.modules, "voila.app", None)
     with pytest.raises(UserError, match="ipywidgets and voila"):
-        explore.serve()
+        serve()
 
 
 def test_train_keeps_snapshots(tmp_path, capsys):
-    flags = ["--preset", "toy", "--size", "48", "64", "--crop", "48", "64", "--batch-size", "2", "--device", DEVICE, "--no-progress"]
-    assert main(["train", *flags, "--steps", "4", "--snapshots", "-1", "--out", str(tmp_path / "run")]) == 2
+    flags = [
+        "--preset",
+        "toy",
+        "--size",
+        "48",
+        "64",
+        "--crop",
+        "48",
+        "64",
+        "--batch-size",
+        "2",
+        "--device",
+        DEVICE,
+        "--no-progress",
+    ]
+    assert (
+        main(["train", *flags, "--steps", "4", "--snapshots", "-1", "--out", str(tmp_path / "run")])
+        == 2
+    )
     assert "snapshots is -1" in capsys.readouterr().err and not (tmp_path / "run").exists()
-    assert main(["train", *flags, "--steps", "4", "--snapshots", "2", "--out", str(tmp_path / "run")]) == 0
+    assert (
+        main(["train", *flags, "--steps", "4", "--snapshots", "2", "--out", str(tmp_path / "run")])
+        == 0
+    )
     assert Snapshots(tmp_path / "run").steps == [1, 4]
     for name in ("cnn.safetensors", "vit.safetensors"):  # the last snapshot is the finished student
-        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "run" / "snapshots" / "step-000004" / name).read_bytes()
+        assert (tmp_path / "run" / name).read_bytes() == (
+            tmp_path / "run" / "snapshots" / "step-000004" / name
+        ).read_bytes()
 
 
 def test_a_run_that_fails_at_once_leaves_no_snapshots(tmp_path):
     config = tiny_config("alone", steps=30)
-    config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, lr=1e20, warmup=0.0))
+    config = dataclasses.replace(
+        config, optim=dataclasses.replace(config.optim, lr=1e20, warmup=0.0)
+    )
     with pytest.raises(UserError, match="not finite"):
         train(config, tmp_path / "bad", progress=False, snapshots=10)
     assert not (tmp_path / "bad").exists()

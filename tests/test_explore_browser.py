@@ -23,11 +23,15 @@ import numpy as np
 import PIL.Image
 import pytest
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 for module in ("playwright", "voila", "jupyterlab", "ipywidgets"):
     pytest.importorskip(module, reason=f"{module} is not installed: pip install -e '.[dev]'")
-pytestmark = [pytest.mark.timeout(900),
-              pytest.mark.skipif(not CHROMIUM, reason="there is no chromium: apt-get install chromium")]
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not CHROMIUM, reason="there is no chromium: apt-get install chromium"),
+]
 PATIENCE = 240_000  # milliseconds; on a busy machine the import of torch alone takes a minute
 
 
@@ -37,7 +41,10 @@ def chromium():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+        )
         yield browser
         browser.close()
 
@@ -48,7 +55,13 @@ def page(chromium):
     page = chromium.new_page(viewport={"width": 1440, "height": 1000})
     page.errors = []
     page.set_default_timeout(PATIENCE)
-    page.on("console", lambda message: message.type == "error" and page.errors.append(f"{message.text} {message.location.get('url')}"))
+    page.on(
+        "console",
+        lambda message: (
+            message.type == "error"
+            and page.errors.append(f"{message.text} {message.location.get('url')}")
+        ),
+    )
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     yield page
     page.close()
@@ -57,12 +70,19 @@ def page(chromium):
 @contextlib.contextmanager
 def server(command, folder, port, ready):
     """A Jupyter server with settings and folders of its own, until the test is done."""
-    private = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+    private = {
+        f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")
+    }
     config = folder / "config" / "labconfig"
     config.mkdir(parents=True)
     news = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
     (config / "page_config.json").write_text(json.dumps(news))
-    environment = {**os.environ, **private, "IPYTHONDIR": str(folder / "ipython"), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        **private,
+        "IPYTHONDIR": str(folder / "ipython"),
+        "OMP_NUM_THREADS": "1",
+    }
     with open(folder / "log", "w") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
         try:
@@ -91,7 +111,11 @@ def free_port():
 
 def slider(page, name):
     """The handle of a slider by its description."""
-    return page.locator(".cx .widget-hslider").filter(has=page.get_by_text(name, exact=True)).locator(".noUi-handle")
+    return (
+        page.locator(".cx .widget-hslider")
+        .filter(has=page.get_by_text(name, exact=True))
+        .locator(".noUi-handle")
+    )
 
 
 def picture(page, title):
@@ -115,8 +139,9 @@ def says(page, text):
 
 def expected(method, step, index, view):
     """What the page must show, computed without it."""
-    from collab_seg.data import normalize
-    from collab_seg.explore import TITLES, EXAMPLES, Snapshots, framed, look, pictures, region_cells, sentences
+    from collab_seg.data.views import normalize
+    from collab_seg.use.lessons import EXAMPLES, TITLES, Snapshots, look, pictures, region_cells
+    from collab_seg.use.lessons_words import framed, sentences
 
     ages = Snapshots(EXAMPLES / method)
     cnn, vit, source = ages.students(step)
@@ -124,7 +149,10 @@ def expected(method, step, index, view):
     seen = look(cnn, vit, normalize(image)[None], truth)
     drawn, said = pictures(seen, view, source.palette), sentences(seen, view, source.classes)
     cells, grid = region_cells(seen, view), seen.cnn.logits.shape[-2:]
-    return {title: (framed(drawn[name], cells, grid), f"{title}: {said[name]}") for name, title in TITLES.items()}
+    return {
+        title: (framed(drawn[name], cells, grid), f"{title}: {said[name]}")
+        for name, title in TITLES.items()
+    }
 
 
 def same(page, wanted):
@@ -132,7 +160,9 @@ def same(page, wanted):
     for title, (pixels, words) in wanted.items():
         found, alternative = picture(page, title)
         assert alternative == words
-        assert found.shape == pixels.shape and (found == pixels).mean() > 0.999, title  # two processes may round a tie apart
+        assert found.shape == pixels.shape and (found == pixels).mean() > 0.999, (
+            title
+        )  # two processes may round a tie apart
 
 
 LATENCY = """async handle => {
@@ -153,7 +183,8 @@ LATENCY = """async handle => {
 
 def exercise(page, tmp_path, name):
     """Use the explorer as a person would, and look at what it shows."""
-    from collab_seg.explore import NO_TRUTH, View
+    from collab_seg.use.lessons import View
+    from collab_seg.use.lessons_words import NO_TRUTH
 
     shots = Path(os.environ.get("COLLAB_SEG_SCREENSHOTS", tmp_path))
     page.locator(".cx img").nth(8).wait_for()
@@ -174,7 +205,9 @@ def exercise(page, tmp_path, name):
 
     shown = page.locator('.cx img[alt^="ViT:"]')
     box = shown.bounding_box()
-    shown.click(position={"x": 0.55 * box["width"], "y": 0.60 * box["height"]})  # of 4 by 6 regions; the last row and column are cut
+    shown.click(
+        position={"x": 0.55 * box["width"], "y": 0.60 * box["height"]}
+    )  # of 4 by 6 regions; the last row and column are cut
     page.locator(".cx").get_by_text("Region row 2, column 2").first.wait_for()
     slider(page, "region row").press("ArrowLeft")
     page.locator(".cx").get_by_text("Region row 1, column 2").first.wait_for()
@@ -190,17 +223,29 @@ def exercise(page, tmp_path, name):
     same(page, expected("collab", 216, 10, View(6, 3.0, 0.25, 1, 2)))
     assert "After step 216 of 600" in page.locator(".cx svg[role=img]").get_attribute("aria-label")
 
-    times = page.locator(".cx .widget-hslider").filter(has=page.get_by_text("margin", exact=True)).locator(".noUi-handle").evaluate(LATENCY)
+    times = (
+        page.locator(".cx .widget-hslider")
+        .filter(has=page.get_by_text("margin", exact=True))
+        .locator(".noUi-handle")
+        .evaluate(LATENCY)
+    )
     others = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # how many programs share a core
-    print(f"{name}: from key to picture {statistics.median(times):.0f} ms (median), {others:.1f} programs a core")
+    print(
+        f"{name}: from key to picture {statistics.median(times):.0f} ms (median), {others:.1f} programs a core"
+    )
     assert min(times) < 300 * others
 
     photo = tmp_path / "my <photo>.png"
-    PIL.Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8)).save(photo)
+    PIL.Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8)).save(
+        photo
+    )
     upload(page, photo)
     says(page, "yours: my <photo>.png")
     assert page.locator(".cx .cx-none").all_inner_texts() == [NO_TRUTH] * 4
-    assert picture(page, "CNN")[0].shape == (96 * 3, 171 * 3, 3) and "agree on" in picture(page, "who is right")[1]
+    assert (
+        picture(page, "CNN")[0].shape == (96 * 3, 171 * 3, 3)
+        and "agree on" in picture(page, "who is right")[1]
+    )
     page.screenshot(path=shots / f"{name}_upload.png", full_page=True)
     (tmp_path / "notes.png").write_text("no image")
     upload(page, tmp_path / "notes.png")
@@ -214,22 +259,38 @@ def test_voila(page, tmp_path):
     with server(command, tmp_path, port, "voila") as address:
         page.goto(address, timeout=PATIENCE, wait_until="commit")
         exercise(page, tmp_path, "voila")
-        assert not re.search("from collab_seg", page.locator("body").inner_text()), "a page of its own shows no code"
+        assert not re.search("from collab_seg", page.locator("body").inner_text()), (
+            "a page of its own shows no code"
+        )
 
 
 def test_jupyterlab(page, tmp_path):
-    from collab_seg.explore import app_notebook
+    from collab_seg.use.explore_page import app_notebook
 
     port = free_port()
     (tmp_path / "explorer.ipynb").write_text(app_notebook())
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ServerApp.port_retries=0",
-               "--IdentityProvider.token=", "--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={tmp_path}"]
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        f"--port={port}",
+        "--ServerApp.port_retries=0",
+        "--IdentityProvider.token=",
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.root_dir={tmp_path}",
+    ]
     with server(command, tmp_path, port, "JupyterLab") as address:
         page.goto(f"{address}/lab/tree/explorer.ipynb", timeout=PATIENCE, wait_until="commit")
         page.locator(".jp-Notebook .cm-content").first.wait_for()
         for _ in range(600):  # the page says "Idle" before there is a kernel
             sessions = json.load(urllib.request.urlopen(f"{address}/api/sessions"))
-            if sessions and sessions[0]["kernel"]["execution_state"] == "idle" and sessions[0]["kernel"]["connections"]:
+            if (
+                sessions
+                and sessions[0]["kernel"]["execution_state"] == "idle"
+                and sessions[0]["kernel"]["connections"]
+            ):
                 break
             time.sleep(0.2)
         page.locator(".jp-Notebook .cm-content").first.press("Shift+Enter")

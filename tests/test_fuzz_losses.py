@@ -10,12 +10,13 @@ from conftest import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collab_seg import peers  # noqa: F401  (its lines in LOSSES)
-from collab_seg.bsd_pixel import PixelBSD
-from collab_seg.bsd_region import REGION_DISTANCES, RegionBSD
-from collab_seg.core import IGNORE_INDEX, DistillConfig, StudentOutput
-from collab_seg.hfd import HFD, HFD_DISTANCES
-from collab_seg.train import LOSSES, task_loss
+from collab_seg.config import DistillConfig
+from collab_seg.core import IGNORE_INDEX, StudentOutput
+from collab_seg.losses.hfd import HFD, HFD_DISTANCES
+from collab_seg.losses.methods import LOSSES
+from collab_seg.losses.pixel import PixelBSD
+from collab_seg.losses.region import REGION_DISTANCES, RegionBSD
+from collab_seg.training.step import task_loss
 
 FUZZ = settings(derandomize=True, deadline=None, database=None, print_blob=False)
 TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -29,9 +30,20 @@ def maps(draw, batch, channels, grid, dtype):
     kind = draw(st.sampled_from(["normal", "large", "huge", "zero", "constant", "one hot", "tiny"]))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**20)))
     x = torch.randn(batch, channels, *grid, generator=generator, dtype=torch.float64)
-    x = {"normal": x, "large": 100 * x, "huge": (1e4 * x).clamp(-1e4, 1e4), "zero": 0 * x, "constant": torch.full_like(x, 3.0),
-         "one hot": 1e4 * (x == x.amax(1, keepdim=True)), "tiny": 1e-6 * x}[kind].to(dtype)
-    layout = draw(st.sampled_from(["plain", "transposed", "channels last", "every second", "expanded", "reversed rows"]))
+    x = {
+        "normal": x,
+        "large": 100 * x,
+        "huge": (1e4 * x).clamp(-1e4, 1e4),
+        "zero": 0 * x,
+        "constant": torch.full_like(x, 3.0),
+        "one hot": 1e4 * (x == x.amax(1, keepdim=True)),
+        "tiny": 1e-6 * x,
+    }[kind].to(dtype)
+    layout = draw(
+        st.sampled_from(
+            ["plain", "transposed", "channels last", "every second", "expanded", "reversed rows"]
+        )
+    )
     if layout == "transposed":
         return x.transpose(2, 3).contiguous().transpose(2, 3)
     if layout == "channels last":
@@ -48,17 +60,30 @@ def maps(draw, batch, channels, grid, dtype):
 @st.composite
 def pairs(draw, types=TYPES):
     """Outputs of two students and labels."""
-    batch, classes, dtype = draw(st.integers(1, 3)), draw(st.integers(1, 8)), draw(st.sampled_from(types))
+    batch, classes, dtype = (
+        draw(st.integers(1, 3)),
+        draw(st.integers(1, 8)),
+        draw(st.sampled_from(types)),
+    )
     students = []
     for _ in range(2):
         low, high = draw(st.integers(1, 9)), draw(st.integers(1, 9))
         grid = draw(size)
-        students.append(StudentOutput(draw(maps(batch, low, draw(size), dtype)), draw(maps(batch, high, grid, dtype)),
-                                      draw(maps(batch, classes, grid, dtype))))
+        students.append(
+            StudentOutput(
+                draw(maps(batch, low, draw(size), dtype)),
+                draw(maps(batch, high, grid, dtype)),
+                draw(maps(batch, classes, grid, dtype)),
+            )
+        )
     height, width = draw(size)
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**20)))
     target = torch.randint(0, classes, (batch, height, width), generator=generator)
-    kind = draw(st.sampled_from(["some void", "no void", "all void", "one image void", "one class", "one pixel"]))
+    kind = draw(
+        st.sampled_from(
+            ["some void", "no void", "all void", "one image void", "one class", "one pixel"]
+        )
+    )
     if kind == "some void":
         target[torch.rand(target.shape, generator=generator) < 0.5] = IGNORE_INDEX
     elif kind == "all void":
@@ -79,15 +104,25 @@ def leaves(student, dtype=None, contiguous=False):
     kept = []
     for x in student:
         x = x.to(dtype) if dtype else x
-        kept.append((x.clone(memory_format=torch.contiguous_format) if contiguous else x.detach()).requires_grad_())
+        kept.append(
+            (
+                x.clone(memory_format=torch.contiguous_format) if contiguous else x.detach()
+            ).requires_grad_()
+        )
     return StudentOutput(*kept)
 
 
 def seeded(make, cnn, vit, dtype):
     """A loss for two such students, with the same first weights each time."""
     torch.manual_seed(0)
-    widths = [SimpleNamespace(low_channels=s.low.shape[1], high_channels=s.high.shape[1], num_classes=s.logits.shape[1])
-              for s in (cnn, vit)]
+    widths = [
+        SimpleNamespace(
+            low_channels=s.low.shape[1],
+            high_channels=s.high.shape[1],
+            num_classes=s.logits.shape[1],
+        )
+        for s in (cnn, vit)
+    ]
     return make(*widths).to(torch.float64 if dtype == torch.float64 else torch.float32)
 
 
@@ -96,13 +131,17 @@ def values(loss, cnn, vit, target):
     torch.manual_seed(0)  # a control may draw a mask
     result = loss(cnn, vit, target)
     (result.to_cnn + result.to_vit).backward()
-    gradients = [x.grad for x in (*cnn, *vit) if x.grad is not None] + [p.grad for p in loss.parameters()]
+    gradients = [x.grad for x in (*cnn, *vit) if x.grad is not None] + [
+        p.grad for p in loss.parameters()
+    ]
     return result, gradients
 
 
 def in_range(gradient) -> bool:
     """Finite; or, in float16 alone, infinite: features next to 0 may have a gradient above 65504, and the scaler skips the step."""
-    return bool((gradient.isfinite() | (gradient.isinf() & (gradient.dtype == torch.float16))).all())
+    return bool(
+        (gradient.isfinite() | (gradient.isinf() & (gradient.dtype == torch.float16))).all()
+    )
 
 
 def check(make, cnn, vit, target):
@@ -120,10 +159,16 @@ def check(make, cnn, vit, target):
         if (target == IGNORE_INDEX).all():
             assert result.to_cnn == 0 and result.to_vit == 0
         double = seeded(make, cnn, vit, torch.float64)
-        a, gradients = values(double, leaves(cnn, torch.float64), leaves(vit, torch.float64), target)
+        a, gradients = values(
+            double, leaves(cnn, torch.float64), leaves(vit, torch.float64), target
+        )
         assert all(gradient.isfinite().all() for gradient in gradients)
-        b, _ = values(double, leaves(cnn, torch.float64, True), leaves(vit, torch.float64, True),
-                      target.clone(memory_format=torch.contiguous_format))
+        b, _ = values(
+            double,
+            leaves(cnn, torch.float64, True),
+            leaves(vit, torch.float64, True),
+            target.clone(memory_format=torch.contiguous_format),
+        )
         for one, other in zip(a[:2], b[:2]):
             assert one.item() == pytest.approx(other.item(), rel=1e-9, abs=1e-9)
         fine = True
@@ -146,13 +191,22 @@ def test_region_bsd(distance, pair, cells):
 
 
 @settings(FUZZ, max_examples=100)
-@given(pair=pairs(), temperature=st.sampled_from([0.25, 1.0, 4.0, 100.0]), margin=st.sampled_from([0.0, 0.5, 1e4]),
-       peer_correct=st.booleans(), balance=st.sampled_from(["pixel", "class"]))
+@given(
+    pair=pairs(),
+    temperature=st.sampled_from([0.25, 1.0, 4.0, 100.0]),
+    margin=st.sampled_from([0.0, 0.5, 1e4]),
+    peer_correct=st.booleans(),
+    balance=st.sampled_from(["pixel", "class"]),
+)
 def test_pixel_bsd(pair, temperature, margin, peer_correct, balance):
     check(lambda cnn, vit: PixelBSD(temperature, margin, peer_correct, balance), *pair)
 
 
-CHANGES = [{}, {"region_size": 3, "temperature": 4.0, "balance": "class"}, {"region_distance": "affinity", "hfd_distance": "channel"}]
+CHANGES = [
+    {},
+    {"region_size": 3, "temperature": 4.0, "balance": "class"},
+    {"region_distance": "affinity", "hfd_distance": "channel"},
+]
 
 
 @pytest.mark.parametrize("term", LOSSES)
@@ -173,9 +227,14 @@ def test_the_task_loss(pair):
     assert math.isfinite(loss) and logits.grad.isfinite().all() and loss >= 0
     if (target == IGNORE_INDEX).all():
         assert loss == 0
-    copy = task_loss(cnn.logits.clone(memory_format=torch.contiguous_format), target.clone(memory_format=torch.contiguous_format))
+    copy = task_loss(
+        cnn.logits.clone(memory_format=torch.contiguous_format),
+        target.clone(memory_format=torch.contiguous_format),
+    )
     assert float(loss) == pytest.approx(float(copy), rel=1e-5, abs=1e-6)
-    full = torch.nn.functional.interpolate(cnn.logits.float(), size=target.shape[-2:], mode="bilinear")
+    full = torch.nn.functional.interpolate(
+        cnn.logits.float(), size=target.shape[-2:], mode="bilinear"
+    )
     known = target != IGNORE_INDEX
     own = full.log_softmax(1).gather(1, target.where(known, 0)[:, None])[:, 0]
     expected = -(own * known).sum() / known.sum().clamp(min=1)
@@ -197,7 +256,9 @@ WRONG = {
 def plain_pair():
     """Two students and labels in which nothing is unusual."""
     torch.manual_seed(0)
-    cnn, vit = (StudentOutput(*(torch.randn(2, channels, 4, 4) for channels in (3, 3, 5))) for _ in range(2))
+    cnn, vit = (
+        StudentOutput(*(torch.randn(2, channels, 4, 4) for channels in (3, 3, 5))) for _ in range(2)
+    )
     return cnn, vit, torch.zeros(2, 4, 4, dtype=torch.long)
 
 
@@ -223,11 +284,17 @@ def test_an_empty_map_is_a_value_error(term, part):
         loss(cnn, vit, target)
 
 
-@pytest.mark.parametrize("logits, target", [
-    (torch.zeros(2, 3, 4, 4), torch.zeros(1, 4, 4).long()), (torch.zeros(3, 4, 4), torch.zeros(3, 4, 4).long()),
-    (torch.zeros(2, 3, 4, 4), torch.zeros(2, 4, 4)), (torch.zeros(2, 3, 4, 4), torch.zeros(2, 0, 4).long()),
-    (torch.zeros(2, 3, 4, 0), torch.zeros(2, 4, 4).long()), (torch.zeros(0, 3, 4, 4), torch.zeros(0, 4, 4).long()),
-])
+@pytest.mark.parametrize(
+    "logits, target",
+    [
+        (torch.zeros(2, 3, 4, 4), torch.zeros(1, 4, 4).long()),
+        (torch.zeros(3, 4, 4), torch.zeros(3, 4, 4).long()),
+        (torch.zeros(2, 3, 4, 4), torch.zeros(2, 4, 4)),
+        (torch.zeros(2, 3, 4, 4), torch.zeros(2, 0, 4).long()),
+        (torch.zeros(2, 3, 4, 0), torch.zeros(2, 4, 4).long()),
+        (torch.zeros(0, 3, 4, 4), torch.zeros(0, 4, 4).long()),
+    ],
+)
 def test_the_task_loss_says_what_does_not_fit(logits, target):
     with pytest.raises(ValueError, match="needed"):
         task_loss(logits, target)

@@ -16,24 +16,30 @@ import pandas as pd
 import pytest
 import torch
 from conftest import tiny_config
+from safetensors.torch import load_file
 
-from collab_seg import peers
-from collab_seg.cli import main
-from collab_seg.core import OptimConfig, UserError
-from collab_seg.train import (METHODS, Pair, Stopped, evaluate, load_file, make_accelerator, make_optimizer, method_losses,
-                              score_run, train, train_step, windowed)
-from collab_seg.vit import build_students
+from collab_seg.config import OptimConfig
+from collab_seg.core import UserError
+from collab_seg.losses.methods import METHODS, method_losses
+from collab_seg.students.build import build_students
+from collab_seg.training.device import make_accelerator
+from collab_seg.training.evaluate import evaluate, score_run, windowed
+from collab_seg.training.loop import Stopped, train
+from collab_seg.training.optim import make_optimizer
+from collab_seg.training.step import Pair, train_step
+from collab_seg.use.cli import main
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU (CUDA)")
-assert peers  # its methods stand in METHODS
 TINY = ["--preset", "toy", "--size", "48", "64", "--crop", "48", "64", "--no-progress"]
-ONE_GPU = Path(__file__).parent / "one_gpu.py"
+ONE_GPU = Path(__file__).parent / "helpers" / "one_gpu.py"
 
 
 def on_gpu(method="collab", steps=3, **optim):
     """Settings of a small run on the GPU."""
     config = tiny_config(method, steps=steps)
-    return dataclasses.replace(config, optim=dataclasses.replace(config.optim, device="auto", **optim))
+    return dataclasses.replace(
+        config, optim=dataclasses.replace(config.optim, device="auto", **optim)
+    )
 
 
 @pytest.fixture
@@ -49,21 +55,30 @@ def exact(monkeypatch):
 def test_every_method_has_the_terms_and_gradients_of_a_cpu(method, exact):
     config = on_gpu(method)
     cnn, vit = build_students(config.students, 10, 0)
-    here = Pair(cnn, vit, method_losses(config, cnn, vit)).eval()  # no dropout, and norms that do not amplify rounding
+    here = Pair(
+        cnn, vit, method_losses(config, cnn, vit)
+    ).eval()  # no dropout, and norms that do not amplify rounding
     there = copy.deepcopy(here).cuda()
     images, target = torch.randn(2, 3, 48, 64), torch.randint(10, (2, 48, 64))
     target[0, :8] = 255
-    (terms, shares), (terms_there, shares_there) = here(images, target), there(images.cuda(), target.cuda())
+    (terms, shares), (terms_there, shares_there) = (
+        here(images, target),
+        there(images.cuda(), target.cuda()),
+    )
     assert all(value.is_cuda for value in {**terms_there, **shares_there}.values())
     if "random" in method:
         pytest.skip("its terms can be computed; a GPU draws other random numbers")
     for name, value in {**terms, **shares}.items():
-        assert float({**terms_there, **shares_there}[name]) == pytest.approx(float(value), rel=2e-3, abs=2e-5), name
+        assert float({**terms_there, **shares_there}[name]) == pytest.approx(
+            float(value), rel=2e-3, abs=2e-5
+        ), name
     sum(terms.values()).backward()
     sum(terms_there.values()).backward()
     for (name, p), q in zip(here.named_parameters(), there.parameters()):
         if p.grad is not None:
-            assert (p.grad - q.grad.cpu()).norm() <= 5e-2 * p.grad.norm() + 1e-5, name  # a pixel on the fence may change its teacher
+            assert (p.grad - q.grad.cpu()).norm() <= 5e-2 * p.grad.norm() + 1e-5, (
+                name
+            )  # a pixel on the fence may change its teacher
 
 
 def test_a_run_of_a_gpu_is_scored_alike_on_a_cpu_and_lists_the_gpu(tmp_path, exact):
@@ -81,8 +96,14 @@ def test_a_run_of_a_gpu_is_scored_alike_on_a_cpu_and_lists_the_gpu(tmp_path, exa
 
 def test_a_run_on_the_cpu_of_a_machine_with_a_gpu_tells_the_memory_of_the_cpu(tmp_path):
     config = tiny_config()
-    run = train(dataclasses.replace(config, optim=dataclasses.replace(config.optim, device="cpu")), tmp_path / "run", progress=False)
-    assert json.loads((run / "summary.json").read_text())["peak_mb"] > 200  # Python with PyTorch alone takes as much
+    run = train(
+        dataclasses.replace(config, optim=dataclasses.replace(config.optim, device="cpu")),
+        tmp_path / "run",
+        progress=False,
+    )
+    assert (
+        json.loads((run / "summary.json").read_text())["peak_mb"] > 200
+    )  # Python with PyTorch alone takes as much
 
 
 # Half precision
@@ -91,12 +112,19 @@ def test_a_run_on_the_cpu_of_a_machine_with_a_gpu_tells_the_memory_of_the_cpu(tm
 @pytest.mark.parametrize("precision", ["no", "bf16", "fp16"])
 @pytest.mark.parametrize("method", ["alone", "collab"])
 def test_each_precision_learns(method, precision, tmp_path):
-    run = train(on_gpu(method, steps=120, batch_size=8, precision=precision), tmp_path / "run", progress=False)
+    run = train(
+        on_gpu(method, steps=120, batch_size=8, precision=precision),
+        tmp_path / "run",
+        progress=False,
+    )
     rows = pd.read_csv(run / "metrics.csv")
     assert rows["skipped"].sum() == 0 and all(map(math.isfinite, rows["total"]))
     for name in ("ce_cnn", "ce_vit"):
         assert rows[name].tail(10).mean() < 0.7 * rows[name].head(10).mean(), name
-    assert all(value.dtype in (torch.float32, torch.int64) for value in load_file(run / "cnn.safetensors").values())
+    assert all(
+        value.dtype in (torch.float32, torch.int64)
+        for value in load_file(run / "cnn.safetensors").values()
+    )
 
 
 def test_fp16_lowers_its_scale_where_gradients_are_infinite_and_keeps_the_weights():
@@ -120,7 +148,9 @@ def test_a_stopped_run_goes_on_with_its_moments_and_its_scale(precision, tmp_pat
     with pytest.raises(Stopped):
         train(config, tmp_path / "parts", progress=False, save_every=1, time_limit=1e-6)
     state = json.loads((tmp_path / "parts" / "state.json").read_text())
-    assert state["step"] < 24 and (state["scaler"]["scale"] >= 1 if precision == "fp16" else state["scaler"] is None)
+    assert state["step"] < 24 and (
+        state["scaler"]["scale"] >= 1 if precision == "fp16" else state["scaler"] is None
+    )
     parts = train(config, tmp_path / "parts", resume=True, progress=False)
     rows = [pd.read_csv(run / "metrics.csv") for run in (whole, parts)]
     assert len(rows[1]) == 24
@@ -132,7 +162,9 @@ def test_accumulation_on_a_gpu_is_the_same_step(exact, tmp_path):
     """In parts of one image batch norm is another thing, so the parts have four each."""
     rows = []
     for parts in (1, 2):
-        run = train(on_gpu(steps=2, batch_size=8, accumulate=parts), tmp_path / str(parts), progress=False)
+        run = train(
+            on_gpu(steps=2, batch_size=8, accumulate=parts), tmp_path / str(parts), progress=False
+        )
         rows.append(pd.read_csv(run / "metrics.csv"))
     assert rows[0]["ce_cnn"][0] == pytest.approx(rows[1]["ce_cnn"][0], rel=0.1)
     assert rows[1]["skipped"].sum() == 0
@@ -144,9 +176,32 @@ def test_accumulation_on_a_gpu_is_the_same_step(exact, tmp_path):
 def several(count, run, *flags):
     """Run `train` in so many processes on the GPUs that are there; its first one's log."""
     around = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable] + (["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)] if count > 1 else [])
-    done = subprocess.run([*command, str(ONE_GPU), "train", *TINY, "--seed", "1", "--balance", "class", "--lr", "5e-5", *flags,
-                           "--out", str(run)], capture_output=True, text=True, timeout=600, env=around)
+    command = [sys.executable] + (
+        ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+        if count > 1
+        else []
+    )
+    done = subprocess.run(
+        [
+            *command,
+            str(ONE_GPU),
+            "train",
+            *TINY,
+            "--seed",
+            "1",
+            "--balance",
+            "class",
+            "--lr",
+            "5e-5",
+            *flags,
+            "--out",
+            str(run),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env=around,
+    )
     assert done.returncode == 0, done.stderr[:6000]
     assert done.stdout.count("mIoU") == 1
     assert json.loads((run / "environment.json").read_text())["device"] == "cuda:0" or count == 1
@@ -159,12 +214,18 @@ def test_shared_batch_norms_make_several_processes_one(tmp_path):
     one = several(1, tmp_path / "one", *flags, "--sync-batchnorm")
     two = several(2, tmp_path / "two", *flags, "--sync-batchnorm")
     apart = several(2, tmp_path / "apart", *flags, "--no-sync-batchnorm")
-    terms = [name for name in one if name.startswith("ce_") or "_to_" in name and "share" not in name]
+    terms = [
+        name for name in one if name.startswith("ce_") or "_to_" in name and "share" not in name
+    ]
     assert len(terms) == 8
     for name in terms:
         assert two[name][0] == pytest.approx(one[name][0], rel=1e-3, abs=1e-5), name
-        assert (two[name] - one[name]).abs().max() < 0.05 * one[name].abs().max(), name  # a pixel on the fence may change its teacher
-    assert abs(apart["ce_cnn"][0] - one["ce_cnn"][0]) > 10 * abs(two["ce_cnn"][0] - one["ce_cnn"][0])
+        assert (two[name] - one[name]).abs().max() < 0.05 * one[name].abs().max(), (
+            name
+        )  # a pixel on the fence may change its teacher
+    assert abs(apart["ce_cnn"][0] - one["ce_cnn"][0]) > 10 * abs(
+        two["ce_cnn"][0] - one["ce_cnn"][0]
+    )
     weights = [load_file(tmp_path / name / "cnn.safetensors") for name in ("one", "two")]
     for name in (name for name in weights[0] if "running" in name):
         assert torch.allclose(weights[0][name], weights[1][name], rtol=1e-2, atol=1e-3), name
@@ -172,15 +233,45 @@ def test_shared_batch_norms_make_several_processes_one(tmp_path):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_eight_processes_in_half_precision(precision, tmp_path):
-    rows = several(8, tmp_path / "eight", "--steps", "3", "--batch-size", "16", "--sync-batchnorm", "--precision", precision)
+    rows = several(
+        8,
+        tmp_path / "eight",
+        "--steps",
+        "3",
+        "--batch-size",
+        "16",
+        "--sync-batchnorm",
+        "--precision",
+        precision,
+    )
     assert len(rows) == 3 and rows["skipped"].sum() == 0 and all(map(math.isfinite, rows["total"]))
 
 
 def test_more_processes_than_gpus_are_one_mistake(tmp_path):
     count = torch.cuda.device_count() + 1
-    done = subprocess.run([sys.executable, "-m", "collab_seg", "train", *TINY, "--num-processes", str(count), "--batch-size",
-                           str(count), "--out", str(tmp_path / "run")], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 2 and "a GPU for each process" in done.stderr and "Traceback" not in done.stderr, done.stderr
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "collab_seg",
+            "train",
+            *TINY,
+            "--num-processes",
+            str(count),
+            "--batch-size",
+            str(count),
+            "--out",
+            str(tmp_path / "run"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (
+        done.returncode == 2
+        and "a GPU for each process" in done.stderr
+        and "Traceback" not in done.stderr
+    ), done.stderr
     assert not (tmp_path / "run").exists()
 
 
@@ -198,18 +289,35 @@ def little_memory():
     torch.cuda.empty_cache()
 
 
-def test_a_step_that_does_not_fit_is_one_mistake_and_leaves_nothing(little_memory, tmp_path, capsys):
-    flags = ["train", "--preset", "toy", "--no-progress", "--batch-size", "64", "--steps", "2", "--out", str(tmp_path / "run")]
+def test_a_step_that_does_not_fit_is_one_mistake_and_leaves_nothing(
+    little_memory, tmp_path, capsys
+):
+    flags = [
+        "train",
+        "--preset",
+        "toy",
+        "--no-progress",
+        "--batch-size",
+        "64",
+        "--steps",
+        "2",
+        "--out",
+        str(tmp_path / "run"),
+    ]
     assert main(flags) == 2
     said = capsys.readouterr().err
-    assert "memory is full for a step" in said and "--accumulate 2" in said and said.count("\n") == 1, said
+    assert (
+        "memory is full for a step" in said and "--accumulate 2" in said and said.count("\n") == 1
+    ), said
     assert not (tmp_path / "run").exists()
 
 
 def test_an_image_that_does_not_fit_wants_windows(little_memory):
     cnn, _ = build_students(tiny_config().students, 10, 0)
     cnn, images = cnn.eval().cuda(), torch.zeros(1, 3, 1024, 2048, device="cuda")
-    with pytest.raises(UserError, match=r"memory is full for windows of 1024x2048.*--window 512 512"):
+    with pytest.raises(
+        UserError, match=r"memory is full for windows of 1024x2048.*--window 512 512"
+    ):
         windowed(cnn, images, (1024, 2048))
     assert windowed(cnn, images[..., :64, :64], (64, 64), (32, 32)).shape == (1, 10, 64, 64)
 
@@ -222,7 +330,25 @@ def test_train_eval_predict_and_export_on_a_gpu(tmp_path, capsys):
 
     run, photo = str(tmp_path / "run"), tmp_path / "photo.png"
     Image.new("RGB", (80, 60), (90, 120, 150)).save(photo)
-    assert main(["train", *TINY, "--steps", "4", "--batch-size", "2", "--ema", "0.5", "--workers", "2", "--out", run]) == 0
+    assert (
+        main(
+            [
+                "train",
+                *TINY,
+                "--steps",
+                "4",
+                "--batch-size",
+                "2",
+                "--ema",
+                "0.5",
+                "--workers",
+                "2",
+                "--out",
+                run,
+            ]
+        )
+        == 0
+    )
     assert main(["eval", run, "--window", "32", "32"]) == 0
     assert main(["predict", run, str(photo), "--out", str(tmp_path / "masks")]) == 0
     assert main(["export", run, "--format", "torch", "--student", "cnn"]) == 0
@@ -238,7 +364,9 @@ def test_pinned_memory_and_workers_give_the_batches_of_none(tmp_path):
     for workers in (0, 2):
         config = on_gpu(steps=3)
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, workers=workers))
-        rows.append(pd.read_csv(train(config, tmp_path / str(workers), progress=False) / "metrics.csv"))
+        rows.append(
+            pd.read_csv(train(config, tmp_path / str(workers), progress=False) / "metrics.csv")
+        )
     assert rows[0]["total"][0] == pytest.approx(rows[1]["total"][0], rel=1e-3)
 
 

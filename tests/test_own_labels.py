@@ -9,14 +9,17 @@ import sys
 
 import numpy as np
 import pytest
+from conftest import tiny_config
 from PIL import Image
 
-from collab_seg import data
-from collab_seg.core import ImageConfig, UserError, check_ranges
-from collab_seg.data import check_before, check_report, check_split, open_source, read_label
-from collab_seg.own_data import ClassLine, own_labels, read_classes
-from collab_seg.train import score_run, train
-from conftest import tiny_config
+from collab_seg.config import ImageConfig, check_ranges
+from collab_seg.core import UserError
+from collab_seg.data.check import check_before, check_report, check_split, scan_rows
+from collab_seg.data.classes import ClassLine, own_labels, read_classes
+from collab_seg.data.reading import read_label
+from collab_seg.data.sources import open_source
+from collab_seg.training.evaluate import score_run
+from collab_seg.training.loop import train
 
 A, B = ClassLine("sky", (1, 2, 3)), ClassLine("road", (4, 5, 6))
 BOM = "\ufeff"
@@ -28,9 +31,14 @@ LISTS = {  # a class list, and what it says
     f"{BOM}name,r,g,b\nsky,1,2,3\nroad,4,5,6\n": [A, B],
     "Class Name;Red;Green;Blue\nsky;1;2;3\nroad;4;5;6\n": [A, B],
     "r g b name\n1 2 3 sky\n4 5 6 road\n": [A, B],
-    "Pixel Value, Class\n0, background\n1, cat\n": [ClassLine("background", None, 0), ClassLine("cat", None, 1)],
-    "Idx\tRatio\tTrain\tVal\tStuff\tName\n1\t0.15\t11664\t1172\t1\twall\n2\t0.1\t6046\t612\t1\tbuilding, edifice\n":
-        [ClassLine("wall", None, 1), ClassLine("building edifice", None, 2)],
+    "Pixel Value, Class\n0, background\n1, cat\n": [
+        ClassLine("background", None, 0),
+        ClassLine("cat", None, 1),
+    ],
+    "Idx\tRatio\tTrain\tVal\tStuff\tName\n1\t0.15\t11664\t1172\t1\twall\n2\t0.1\t6046\t612\t1\tbuilding, edifice\n": [
+        ClassLine("wall", None, 1),
+        ClassLine("building edifice", None, 2),
+    ],
     "# label:color_rgb:parts:actions\nsky:1,2,3::\nroad:4,5,6:lane,kerb:\n": [A, B],
     "label:color_rgb:parts:actions\nsky:1,2,3::\nroad:4,5,6::\n": [A, B],
     "sky = 1:2:3\nroad = 4:5:6\n": [A, B],
@@ -44,7 +52,11 @@ LISTS = {  # a class list, and what it says
     "0,sky,1,2,3\n1,road,4,5,6\n": [A._replace(number=0), B._replace(number=1)],
     "lane 1\nlane 2\n": [ClassLine("lane 1"), ClassLine("lane 2")],
     "lane 1 1 2 3\nlane 2 4 5 6\n": [A._replace(name="lane 1"), B._replace(name="lane 2")],
-    "traffic light 1 2 3\nvoid\nroad 4 5 6\n": [A._replace(name="traffic light"), ClassLine("void"), B],
+    "traffic light 1 2 3\nvoid\nroad 4 5 6\n": [
+        A._replace(name="traffic light"),
+        ClassLine("void"),
+        B,
+    ],
 }
 
 
@@ -54,17 +66,20 @@ def test_a_class_list_of_any_usual_form_is_read(tmp_path, text):
     assert read_classes(tmp_path / "list") == LISTS[text]
 
 
-@pytest.mark.parametrize(("text", "said"), {
-    "name\nsky\nroad\n": "begins with 'name', which looks like a header; needed: names only",
-    "nom rouge vert bleu\nsky 1 2 3\nroad 4 5 6\n": "begins with 'nom rouge vert bleu', the only line without a colour",
-    '{"sky": 0}\n': "has the line '{\"sky\": 0}'; needed: a name, `name r g b`",
-    "id,trainId,name\n0,0,sky\n": "header 'id,trainId,name' with two columns for the number",
-    "name,r,g,b\nsky,1,2\n": "line 'sky,1,2', which does not fit its header 'name,r,g,b'",
-    "Pixel Value, Class\nx, sky\n": "line 'x, sky', which does not fit its header",
-    "sky 1 2 3\nroad 4 5\n": "line 'road 4 5'; needed: `name r g b`, or a name that ends in no number",
-    "sky 1 2 3\nroad 4 5 256\n": "line 'road 4 5 256'; needed: three numbers from 0 to 255",
-    f"{BOM}\n# nothing\n": "lists no class",
-}.items())
+@pytest.mark.parametrize(
+    ("text", "said"),
+    {
+        "name\nsky\nroad\n": "begins with 'name', which looks like a header; needed: names only",
+        "nom rouge vert bleu\nsky 1 2 3\nroad 4 5 6\n": "begins with 'nom rouge vert bleu', the only line without a colour",
+        '{"sky": 0}\n': "has the line '{\"sky\": 0}'; needed: a name, `name r g b`",
+        "id,trainId,name\n0,0,sky\n": "header 'id,trainId,name' with two columns for the number",
+        "name,r,g,b\nsky,1,2\n": "line 'sky,1,2', which does not fit its header 'name,r,g,b'",
+        "Pixel Value, Class\nx, sky\n": "line 'x, sky', which does not fit its header",
+        "sky 1 2 3\nroad 4 5\n": "line 'road 4 5'; needed: `name r g b`, or a name that ends in no number",
+        "sky 1 2 3\nroad 4 5 256\n": "line 'road 4 5 256'; needed: three numbers from 0 to 255",
+        f"{BOM}\n# nothing\n": "lists no class",
+    }.items(),
+)
 def test_a_class_list_that_cannot_be_understood_shows_its_line(tmp_path, text, said):
     (tmp_path / "list").write_bytes(text.encode())
     with pytest.raises(UserError) as error:
@@ -74,8 +89,14 @@ def test_a_class_list_that_cannot_be_understood_shows_its_line(tmp_path, text, s
 
 def test_numbers_in_a_class_list_are_those_of_the_label_files(tmp_path):
     (tmp_path / "objectInfo150.txt").write_text("Idx\tRatio\tName\n1\t0.2\twall\n2\t0.1\tsky\n")
-    listed = own_labels(ImageConfig(classes=str(tmp_path / "objectInfo150.txt"), reduce_zero_label=True))
-    assert listed["label_ids"] == (1, 2) and listed["void_ids"] == (0,) and listed["classes"] == ("wall", "sky")
+    listed = own_labels(
+        ImageConfig(classes=str(tmp_path / "objectInfo150.txt"), reduce_zero_label=True)
+    )
+    assert (
+        listed["label_ids"] == (1, 2)
+        and listed["void_ids"] == (0,)
+        and listed["classes"] == ("wall", "sky")
+    )
 
 
 def make_folder(root, labels, names=None, classes="rest,road"):
@@ -84,7 +105,11 @@ def make_folder(root, labels, names=None, classes="rest,road"):
         for kind in ("images", "labels"):
             (root / kind / "train").mkdir(parents=True, exist_ok=True)
             (root / kind / "val").mkdir(parents=True, exist_ok=True)
-        name = names[number] if names else f"{'val' if number == len(labels) - 1 else 'train'}/p{number}"
+        name = (
+            names[number]
+            if names
+            else f"{'val' if number == len(labels) - 1 else 'train'}/p{number}"
+        )
         photo = np.full((*np.shape(label)[:2], 3), 60, np.uint8)
         photo[np.asarray(label).reshape(*photo.shape[:2], -1)[..., 0] > 0] = 200
         Image.fromarray(photo).save(root / "images" / f"{name}.png")
@@ -112,7 +137,9 @@ def with_data(config, **changes):
 
 def test_binary_masks_are_seen_before_the_first_step_and_learnt_once_they_are_told(tmp_path):
     config = make_folder(tmp_path, [halves()] * 4)
-    with pytest.raises(UserError, match="no pixel of road.*hold the numbers 0,255.*--label-values 0,255"):
+    with pytest.raises(
+        UserError, match="no pixel of road.*hold the numbers 0,255.*--label-values 0,255"
+    ):
         train(config, tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
     text, problems = check_report(open_source(config.data), tmp_path)
@@ -122,12 +149,19 @@ def test_binary_masks_are_seen_before_the_first_step_and_learnt_once_they_are_to
     assert check_report(source, tmp_path)[1] == 0
     label = read_label(source, {"path": str(tmp_path / "labels/train/p0.png"), "bytes": None})
     assert label[:, :32].max() == 0 and (label[:, 32:] == 1).all()
-    train(dataclasses.replace(told, optim=dataclasses.replace(told.optim, steps=40)), tmp_path / "run", progress=False)
+    train(
+        dataclasses.replace(told, optim=dataclasses.replace(told.optim, steps=40)),
+        tmp_path / "run",
+        progress=False,
+    )
     scores = score_run(tmp_path / "run")[0]
     assert scores["average"].iou[1] > 0.9  # bright and dark halves
 
 
-@pytest.mark.parametrize("flags", [("--label-values", "0,255"), ("--label-values", "0", "255"), ("--label-values=0,255",)])
+@pytest.mark.parametrize(
+    "flags",
+    [("--label-values", "0,255"), ("--label-values", "0", "255"), ("--label-values=0,255",)],
+)
 def test_the_command_line_takes_the_values_with_commas_or_spaces(tmp_path, flags):
     make_folder(tmp_path, [halves()] * 3)
     done = cli("data", "check", "folder", "--root", tmp_path, "--classes", "rest,road", *flags)
@@ -136,14 +170,25 @@ def test_the_command_line_takes_the_values_with_commas_or_spaces(tmp_path, flags
 
 def test_zero_and_one_with_reduce_zero_label_is_seen(tmp_path):
     config = with_data(make_folder(tmp_path, [halves(0, 1)] * 4), reduce_zero_label=True)
-    with pytest.raises(UserError, match="no pixel of road.*hold the numbers 0,1.*--label-values 0,1 and no --reduce-zero-label"):
+    with pytest.raises(
+        UserError,
+        match="no pixel of road.*hold the numbers 0,1.*--label-values 0,1 and no --reduce-zero-label",
+    ):
         check_before(config.data, open_source(config.data), False)
-    check_before(with_data(config, reduce_zero_label=False).data, open_source(with_data(config, reduce_zero_label=False).data))
+    check_before(
+        with_data(config, reduce_zero_label=False).data,
+        open_source(with_data(config, reduce_zero_label=False).data),
+    )
 
 
-@pytest.mark.parametrize(("values", "classes", "said"), [
-    ((0, 128, 255), "rest,road", "3 for 2 classes"), ((0, 0), "rest,road", "each another one"),
-    ((0, 255), "rest,road,car", "2 for 3 classes")])
+@pytest.mark.parametrize(
+    ("values", "classes", "said"),
+    [
+        ((0, 128, 255), "rest,road", "3 for 2 classes"),
+        ((0, 0), "rest,road", "each another one"),
+        ((0, 255), "rest,road,car", "2 for 3 classes"),
+    ],
+)
 def test_values_that_cannot_be(values, classes, said):
     with pytest.raises(UserError, match=said):
         own_labels(ImageConfig(classes=classes, label_values=values))
@@ -189,7 +234,19 @@ def test_a_broken_file_is_named_before_the_first_step(tmp_path, split, kind):
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(UserError, match="cannot be read as an image.*cut short"):
         train(config, tmp_path / "run", progress=False)
-    done = cli("train", "--data", "folder", "--root", tmp_path, "--classes", "rest,road", "--steps", 2, "--out", tmp_path / "run")
+    done = cli(
+        "train",
+        "--data",
+        "folder",
+        "--root",
+        tmp_path,
+        "--classes",
+        "rest,road",
+        "--steps",
+        2,
+        "--out",
+        tmp_path / "run",
+    )
     assert done.returncode == 2 and path.name in done.stderr and done.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
@@ -208,7 +265,10 @@ def test_a_jpeg_that_is_cut_short_is_found_though_it_is_read_at_an_eighth(tmp_pa
 def test_files_that_were_fine_are_not_read_again_until_one_changes(tmp_path, monkeypatch):
     config, read = make_folder(tmp_path, [halves(0, 1)] * 4), []
     monkeypatch.setenv("COLLAB_SEG_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(data, "read_label", lambda source, cell: read.append(cell["path"]) or read_label(source, cell))
+    monkeypatch.setattr(
+        "collab_seg.data.check.read_label",
+        lambda source, cell: read.append(cell["path"]) or read_label(source, cell),
+    )
     source = open_source(config.data)
     for expected in (4, 4):
         check_before(config.data, source, False)
@@ -233,12 +293,15 @@ def test_no_check_leaves_it_out(tmp_path):
 
 
 def test_parquet_files_are_checked_once_as_well(tmp_path, monkeypatch):
-    from collab_seg.own_data import convert
+    from collab_seg.data.parquet import convert
 
     config, scanned = make_folder(tmp_path / "set", [halves(0, 1)] * 4), []
     convert(open_source(config.data), tmp_path / "set", tmp_path / "packed", progress=False)
     monkeypatch.setenv("COLLAB_SEG_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(data, "read_label", lambda source, cell: scanned.append(1) or read_label(source, cell))
+    monkeypatch.setattr(
+        "collab_seg.data.check.read_label",
+        lambda source, cell: scanned.append(1) or read_label(source, cell),
+    )
     packed = ImageConfig(data="hf", root=str(tmp_path / "packed"))
     for _ in range(2):
         check_before(packed, open_source(packed), False)
@@ -260,31 +323,76 @@ def numbers(tmp_path):
     return open_source(ImageConfig(data="folder", root=str(tmp_path), classes="rest,road"))
 
 
-@pytest.mark.parametrize("make", {
-    "L": lambda a: Image.fromarray(a), "1": lambda a: Image.fromarray(a * 255).convert("1"), "RGB": lambda a: Image.fromarray(a).convert("RGB"),
-    "RGBA": lambda a: Image.fromarray(a).convert("RGBA"), "LA": lambda a: Image.fromarray(a).convert("LA"),
-    "16 bits": lambda a: Image.fromarray(a.astype(np.uint16)), "32 bits": lambda a: Image.fromarray(a.astype(np.int32)),
-}.items(), ids=lambda item: item[0])
+@pytest.mark.parametrize(
+    "make",
+    {
+        "L": lambda a: Image.fromarray(a),
+        "1": lambda a: Image.fromarray(a * 255).convert("1"),
+        "RGB": lambda a: Image.fromarray(a).convert("RGB"),
+        "RGBA": lambda a: Image.fromarray(a).convert("RGBA"),
+        "LA": lambda a: Image.fromarray(a).convert("LA"),
+        "16 bits": lambda a: Image.fromarray(a.astype(np.uint16)),
+        "32 bits": lambda a: Image.fromarray(a.astype(np.int32)),
+    }.items(),
+    ids=lambda item: item[0],
+)
 def test_numbers_are_read_from_every_mode_that_holds_one_a_pixel(tmp_path, numbers, make):
-    assert (read(numbers, make[1](halves(0, 1)), tmp=tmp_path, name="label.png" if make[0] != "32 bits" else "label.tif") == halves(0, 1)).all()
+    assert (
+        read(
+            numbers,
+            make[1](halves(0, 1)),
+            tmp=tmp_path,
+            name="label.png" if make[0] != "32 bits" else "label.tif",
+        )
+        == halves(0, 1)
+    ).all()
 
 
-@pytest.mark.parametrize(("image", "said"), [
-    (Image.fromarray(halves(0, 300, np.uint16)), "numbers from 0 to 300; needed: class numbers from 0 to 255"),
-    (Image.merge("RGBA", [Image.fromarray(halves(0, 1))] * 3 + [Image.fromarray(halves(0, 255))]), "1536 transparent pixels"),
-    (Image.merge("LA", [Image.fromarray(halves(0, 1)), Image.fromarray(halves(0, 255))]), "1536 transparent pixels"),
-    (Image.fromarray(np.stack([halves(), halves(0, 0), halves(0, 0)], 2)), "mode RGB, with colours.*--palette FILE"),
-    (Image.fromarray(halves(0, 7)), "holds label 7 .1536 such pixels.; needed: 0 to 1, or 255 for void; --label-values"),
-])
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (
+            Image.fromarray(halves(0, 300, np.uint16)),
+            "numbers from 0 to 300; needed: class numbers from 0 to 255",
+        ),
+        (
+            Image.merge(
+                "RGBA", [Image.fromarray(halves(0, 1))] * 3 + [Image.fromarray(halves(0, 255))]
+            ),
+            "1536 transparent pixels",
+        ),
+        (
+            Image.merge("LA", [Image.fromarray(halves(0, 1)), Image.fromarray(halves(0, 255))]),
+            "1536 transparent pixels",
+        ),
+        (
+            Image.fromarray(np.stack([halves(), halves(0, 0), halves(0, 0)], 2)),
+            "mode RGB, with colours.*--palette FILE",
+        ),
+        (
+            Image.fromarray(halves(0, 7)),
+            "holds label 7 .1536 such pixels.; needed: 0 to 1, or 255 for void; --label-values",
+        ),
+    ],
+)
 def test_what_is_no_label_is_said_in_one_line(tmp_path, numbers, image, said):
     with pytest.raises(UserError, match=said):
         read(numbers, image, tmp=tmp_path)
 
 
-@pytest.mark.parametrize(("name", "options"), [("a.jpg", {"quality": 100}), ("a.jpeg", {}), ("a.webp", {"quality": 90})])
+@pytest.mark.parametrize(
+    ("name", "options"), [("a.jpg", {"quality": 100}), ("a.jpeg", {}), ("a.webp", {"quality": 90})]
+)
 def test_lossy_labels_are_refused_as_a_kind(tmp_path, numbers, name, options):
     with pytest.raises(UserError, match="is a lossy .*needed: a lossless file such as PNG"):
-        read(numbers, halves(0, 0), tmp=tmp_path, name=name, mode="RGB" if name.endswith("webp") else None, **options)
+        read(
+            numbers,
+            halves(0, 0),
+            tmp=tmp_path,
+            name=name,
+            mode="RGB" if name.endswith("webp") else None,
+            **options,
+        )
 
 
 def test_lossless_webp_is_fine(tmp_path, numbers):
@@ -306,21 +414,31 @@ def test_jpeg_labels_are_a_problem_of_data_check_and_of_training(tmp_path):
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
 def test_colours_are_read_from_every_mode_that_shows_them(tmp_path, mode):
     (tmp_path / "palette.txt").write_text("various = 0:0:0\nsky = 70:130:180\nvoid 9 9 9\n")
-    source = open_source(ImageConfig(data="folder", root=str(tmp_path), palette=str(tmp_path / "palette.txt")))
+    source = open_source(
+        ImageConfig(data="folder", root=str(tmp_path), palette=str(tmp_path / "palette.txt"))
+    )
     picture = np.zeros((48, 64, 3), np.uint8)
     picture[:, 32:], picture[:5] = (70, 130, 180), 9
     label = read(source, picture, mode, tmp=tmp_path)
     assert (label[5:] == halves(0, 1)[5:]).all() and (label[:5] == 255).all()
 
 
-@pytest.mark.parametrize(("image", "said"), [
-    (Image.fromarray(halves(0, 300, np.uint16)), "needed: colours of 8 bits a channel"),
-    (Image.fromarray(np.dstack([np.zeros((48, 64, 3), np.uint8), halves()])), "transparent"),
-    (Image.fromarray(np.full((48, 64, 3), 77, np.uint8)), "holds colour .77, 77, 77.; needed: the colours of the palette file"),
-])
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (Image.fromarray(halves(0, 300, np.uint16)), "needed: colours of 8 bits a channel"),
+        (Image.fromarray(np.dstack([np.zeros((48, 64, 3), np.uint8), halves()])), "transparent"),
+        (
+            Image.fromarray(np.full((48, 64, 3), 77, np.uint8)),
+            "holds colour .77, 77, 77.; needed: the colours of the palette file",
+        ),
+    ],
+)
 def test_what_shows_no_colour_of_the_palette_is_said(tmp_path, image, said):
     (tmp_path / "palette.txt").write_text("a 0 0 0\nb 1 1 1\n")
-    source = open_source(ImageConfig(data="folder", root=str(tmp_path), palette=str(tmp_path / "palette.txt")))
+    source = open_source(
+        ImageConfig(data="folder", root=str(tmp_path), palette=str(tmp_path / "palette.txt"))
+    )
     with pytest.raises(UserError, match=said) as error:
         read(source, image, tmp=tmp_path)
     assert "--palette" not in str(error.value)  # it is what was given
@@ -329,12 +447,20 @@ def test_what_shows_no_colour_of_the_palette_is_said(tmp_path, image, said):
 # settings out of range
 
 
-@pytest.mark.parametrize("flags", [("--void", "300"), ("--void", "-253"), ("--label-values", "0,300"), ("--val-fraction", "1.5")])
-@pytest.mark.parametrize("command", [("data", "check", "folder"), ("data", "show", "folder"), ("train", "--data", "folder")])
+@pytest.mark.parametrize(
+    "flags",
+    [("--void", "300"), ("--void", "-253"), ("--label-values", "0,300"), ("--val-fraction", "1.5")],
+)
+@pytest.mark.parametrize(
+    "command",
+    [("data", "check", "folder"), ("data", "show", "folder"), ("train", "--data", "folder")],
+)
 def test_a_number_out_of_range_is_one_line_in_every_command(tmp_path, command, flags):
     make_folder(tmp_path, [halves(0, 1)] * 3)
     done = cli(*command, "--root", tmp_path, "--classes", "rest,road", *flags)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "needed: from 0 to" in done.stderr, done.stderr
+    assert (
+        done.returncode == 2 and done.stderr.count("\n") == 1 and "needed: from 0 to" in done.stderr
+    ), done.stderr
     with pytest.raises(UserError):
         check_ranges(ImageConfig(void=(300,)))
 
@@ -343,13 +469,25 @@ def test_a_check_of_a_thousand_files_takes_seconds(tmp_path):
     """The bound is wide: here it took 1.2 s for 500 pairs of 240x180 on two busy cores."""
     import time
 
-    rng, source = np.random.default_rng(0), open_source(ImageConfig(data="folder", root=str(tmp_path), classes="rest,road"))
+    rng, source = (
+        np.random.default_rng(0),
+        open_source(ImageConfig(data="folder", root=str(tmp_path), classes="rest,road")),
+    )
     Image.fromarray(rng.integers(0, 255, (180, 240, 3), np.uint8)).save(tmp_path / "photo.jpg")
-    Image.fromarray((np.arange(180 * 240) > 9999).reshape(180, 240).astype(np.uint8)).save(tmp_path / "label.png")
-    row = {kind: {"path": str(tmp_path / name), "bytes": None} for kind, name in (("image", "photo.jpg"), ("label", "label.png"))}
+    Image.fromarray((np.arange(180 * 240) > 9999).reshape(180, 240).astype(np.uint8)).save(
+        tmp_path / "label.png"
+    )
+    row = {
+        kind: {"path": str(tmp_path / name), "bytes": None}
+        for kind, name in (("image", "photo.jpg"), ("label", "label.png"))
+    }
     began = time.perf_counter()
-    scan = data.scan_rows(source, [row] * 500, "train", progress=False)
-    assert len(scan.names) == 500 and not scan.problems and scan.counts == [500 * 10_000, 500 * (180 * 240 - 10_000)]
+    scan = scan_rows(source, [row] * 500, "train", progress=False)
+    assert (
+        len(scan.names) == 500
+        and not scan.problems
+        and scan.counts == [500 * 10_000, 500 * (180 * 240 - 10_000)]
+    )
     assert time.perf_counter() - began < 30
 
 

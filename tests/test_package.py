@@ -16,7 +16,9 @@ pytestmark = pytest.mark.timeout(1500)
 
 
 def run(*command, **options):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, **options
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
     return done.stdout
 
@@ -41,24 +43,59 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     top = {name.split("/")[0] for name in names}
     assert all(name.startswith("collab_seg") for name in top), top
-    others = [name for name in names if not name.startswith("collab_seg/examples/")]  # small runs for the explorer
-    assert "collab_seg/cli.py" in names and not any(name.endswith((".ipynb", ".csv", ".safetensors", ".png")) for name in others)
+    others = [
+        name for name in names if not name.startswith("collab_seg/examples/")
+    ]  # small runs for the explorer
+    assert "collab_seg/use/cli.py" in names and not any(
+        name.endswith((".ipynb", ".csv", ".safetensors", ".png")) for name in others
+    )
     assert len([name for name in names if name.endswith("vit.safetensors")]) == 15
     assert sum(info.compress_size for info in zipfile.ZipFile(wheel).infolist()) < 6e6
 
 
 def test_no_development_tool_comes_along(clean):
-    installed = {line.split("==")[0].lower() for line in run(clean / "python", "-m", "pip", "freeze").splitlines()}
+    installed = {
+        line.split("==")[0].lower()
+        for line in run(clean / "python", "-m", "pip", "freeze").splitlines()
+    }
     assert "torch" in installed
-    assert not installed & {"nbdev", "fastcore", "execnb", "pytest", "jupyterlab", "notebook", "ipykernel", "transformers"}
+    assert not installed & {
+        "nbdev",
+        "fastcore",
+        "execnb",
+        "pytest",
+        "jupyterlab",
+        "notebook",
+        "ipykernel",
+        "transformers",
+    }
     run(clean / "python", "-m", "pip", "check")
 
 
 def test_the_command_runs_there(clean, tmp_path):
     environment = {**os.environ, "PYTHONPATH": "", "HF_HUB_OFFLINE": "1"}
     assert "toyscapes" in run(clean / "collab-seg", "data", "list", cwd=tmp_path, env=environment)
-    out = run(clean / "collab-seg", "train", "--preset", "toy", "--size", "48", "64", "--crop", "48", "64", "--steps", "2",
-              "--batch-size", "2", "--no-progress", "--out", "run", cwd=tmp_path, env=environment)
+    out = run(
+        clean / "collab-seg",
+        "train",
+        "--preset",
+        "toy",
+        "--size",
+        "48",
+        "64",
+        "--crop",
+        "48",
+        "64",
+        "--steps",
+        "2",
+        "--batch-size",
+        "2",
+        "--no-progress",
+        "--out",
+        "run",
+        cwd=tmp_path,
+        env=environment,
+    )
     assert "mIoU" in out and (tmp_path / "run" / "pictures.png").stat().st_size > 10_000
 
 
@@ -76,7 +113,11 @@ def test_import_and_help_answer_at_once(clean):
     idle = seconds([clean / "python", "-c", "pass"])
     assert seconds([clean / "python", "-c", "import collab_seg"]) - idle < 0.3
     assert seconds([clean / "collab-seg", "--help"]) < 1.0
-    run(clean / "python", "-c", "import collab_seg, collab_seg.cli, sys; assert 'torch' not in sys.modules")
+    run(
+        clean / "python",
+        "-c",
+        "import collab_seg, collab_seg.use.cli, sys; assert 'torch' not in sys.modules",
+    )
 
 
 def test_the_first_cell_of_a_notebook_fetches_and_installs_where_nothing_is(tmp_path):
@@ -84,15 +125,31 @@ def test_the_first_cell_of_a_notebook_fetches_and_installs_where_nothing_is(tmp_
     sys.path.insert(0, str(ROOT / "docs"))
     from badges import first_cells
 
-    cell = "".join(first_cells("05_hfd")[1]["source"])
+    cell = "".join(first_cells("course/04_hfd")[1]["source"])
     address = cell.partition('"--depth", "1", "')[2].partition('"')[0]
     venv.create(tmp_path / "bare", with_pip=True)
-    redirect = {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": f"url.file://{ROOT}.insteadOf", "GIT_CONFIG_VALUE_0": address,
-                "GIT_CONFIG_KEY_1": "safe.directory", "GIT_CONFIG_VALUE_1": "*"}
-    end = "\nimport collab_seg\nprint(os.getcwd(), os.path.exists('05_hfd.ipynb'), collab_seg.__file__)\n"
-    environment = {**os.environ, **redirect, "PIP_NO_DEPS": "1", "PYTHONPATH": ""}  # torch and others: tried above
-    said = run(tmp_path / "bare" / "bin" / "python", "-c", cell + end, cwd=tmp_path, env=environment).split()
-    assert said[0] == str(tmp_path / "collab_seg" / "nbs") and said[1] == "True" and "site-packages" in said[2]
+    redirect = {
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_0": f"url.file://{ROOT}.insteadOf",
+        "GIT_CONFIG_VALUE_0": address,
+        "GIT_CONFIG_KEY_1": "safe.directory",
+        "GIT_CONFIG_VALUE_1": "*",
+    }
+    end = "\nimport collab_seg\nprint(os.getcwd(), os.path.exists('04_hfd.ipynb'), collab_seg.__file__)\n"
+    environment = {
+        **os.environ,
+        **redirect,
+        "PIP_NO_DEPS": "1",
+        "PYTHONPATH": "",
+    }  # torch and others: tried above
+    said = run(
+        tmp_path / "bare" / "bin" / "python", "-c", cell + end, cwd=tmp_path, env=environment
+    ).split()
+    assert (
+        said[0] == str(tmp_path / "collab_seg" / "nbs" / "course")
+        and said[1] == "True"
+        and "site-packages" in said[2]
+    )
 
 
 def test_installing_is_quiet(tmp_path):
@@ -101,9 +158,25 @@ def test_installing_is_quiet(tmp_path):
     source.mkdir()
     for name in ("setup.py", "settings.ini", "pyproject.toml", "README.md", "LICENSE"):
         (source / name).write_bytes((ROOT / name).read_bytes())
-    shutil.copytree(ROOT / "collab_seg", source / "collab_seg", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "collab_seg", source / "collab_seg", ignore=shutil.ignore_patterns("__pycache__")
+    )
     venv.create(tmp_path / "bare", with_pip=True)
-    install = [tmp_path / "bare/bin/python", "-m", "pip", "install", "--no-deps", "--disable-pip-version-check", "--quiet", "--editable", source]
+    install = [
+        tmp_path / "bare/bin/python",
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--disable-pip-version-check",
+        "--quiet",
+        "--editable",
+        source,
+    ]
     done = subprocess.run(list(map(str, install)), capture_output=True, text=True)
-    said = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith(("WARNING: Location", "WARNING: Running pip as"))]
+    said = [
+        line
+        for line in (done.stdout + done.stderr).splitlines()
+        if not line.startswith(("WARNING: Location", "WARNING: Running pip as"))
+    ]
     assert done.returncode == 0 and said == []

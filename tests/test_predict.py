@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from collab_seg.cli import main
-from collab_seg.predict import stems_of
+from collab_seg.use.cli import main
+from collab_seg.use.predict import stems_of
 
 
 def picture(path, size=(70, 50), seed=0):
@@ -36,7 +36,11 @@ def test_a_folder_is_done_whole_and_has_a_table(tiny_run, photos, tmp_path, caps
     assert sorted(table.width) == [70, 70, 71, 72] and table.agreement.between(0, 1).all()
     assert (table.filter(like="share_").sum(axis=1) - 1).abs().max() < 1e-3
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert len(names) == 4 * 6 + 1 and {"000_0_cnn.png", "001_0_cnn.png", "1_average_overlay.png"} < set(names)
+    assert len(names) == 4 * 6 + 1 and {
+        "000_0_cnn.png",
+        "001_0_cnn.png",
+        "1_average_overlay.png",
+    } < set(names)
     assert Image.open(tmp_path / "out" / "2_vit.png").size == (72, 50)
 
 
@@ -44,7 +48,16 @@ def test_a_pattern_and_a_file_that_it_means_too_are_one(tiny_run, photos, tmp_pa
     (tmp_path / "plain").mkdir()
     for name in ("a1.png", "a2.png", "b.png"):
         picture(tmp_path / "plain" / name)
-    assert predict(tiny_run, tmp_path / "plain" / "a?.png", tmp_path / "plain" / "a1.png", "--out", tmp_path / "out") == 0
+    assert (
+        predict(
+            tiny_run,
+            tmp_path / "plain" / "a?.png",
+            tmp_path / "plain" / "a1.png",
+            "--out",
+            tmp_path / "out",
+        )
+        == 0
+    )
     assert len(pd.read_csv(tmp_path / "out" / "predictions.csv")) == 2
 
 
@@ -62,15 +75,24 @@ def test_broken_pictures_are_named_and_the_others_are_done(tiny_run, photos, tmp
 
 def test_a_picture_is_segmented_window_by_window_as_eval_does(tiny_run, tmp_path, capsys):
     photo = picture(tmp_path / "wide.png", (120, 80))
-    for name, options in {"whole": ["--size", "own"], "one": ["--size", "own", "--window", "80", "120"],
-                          "many": ["--size", "own", "--window", "32", "40", "--stride", "16", "20"]}.items():
+    for name, options in {
+        "whole": ["--size", "own"],
+        "one": ["--size", "own", "--window", "80", "120"],
+        "many": ["--size", "own", "--window", "32", "40", "--stride", "16", "20"],
+    }.items():
         assert predict(tiny_run, photo, "--out", tmp_path / name, *options) == 0
-    masks = {name: np.asarray(Image.open(tmp_path / name / "wide_average.png")) for name in ("whole", "one", "many")}
+    masks = {
+        name: np.asarray(Image.open(tmp_path / name / "wide_average.png"))
+        for name in ("whole", "one", "many")
+    }
     assert (masks["one"] == masks["whole"]).all() and masks["many"].shape == (80, 120, 3)
     assert (masks["many"] != masks["whole"]).any()
     capsys.readouterr()
     assert predict(tiny_run, photo, "--stride", "8", "8", "--out", tmp_path / "no") == 2
-    assert "needed: --window HEIGHT WIDTH" in capsys.readouterr().err and not (tmp_path / "no").exists()
+    assert (
+        "needed: --window HEIGHT WIDTH" in capsys.readouterr().err
+        and not (tmp_path / "no").exists()
+    )
 
 
 def test_numbers_for_a_server_cannot_be_a_film(tiny_run, tmp_path, capsys):
@@ -112,7 +134,10 @@ def test_what_is_no_video_is_one_line_and_leaves_nothing(content, tiny_run, tmp_
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
-@pytest.mark.parametrize("name, needed", [("*.jpg", "no file matches"), ("empty", "holds no images"), ("gone.mp4", "missing")])
+@pytest.mark.parametrize(
+    "name, needed",
+    [("*.jpg", "no file matches"), ("empty", "holds no images"), ("gone.mp4", "missing")],
+)
 def test_a_mistake_in_a_name_is_one_line(name, needed, tiny_run, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert predict(tiny_run, tmp_path / name, "--out", tmp_path / "out") == 2
@@ -125,7 +150,9 @@ def test_a_disk_that_is_full_is_not_told_as_a_broken_film(tiny_run, tmp_path, ca
     make_film(tmp_path / "drive.mp4")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # no file may grow beyond 1000 bytes
+        resource.setrlimit(
+            resource.RLIMIT_FSIZE, (1000, before[1])
+        )  # no file may grow beyond 1000 bytes
         code = predict(tiny_run, tmp_path / "drive.mp4", "--out", tmp_path / "out")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -141,4 +168,6 @@ def test_masks_of_files_whose_names_collide_get_names_of_their_own():
 def test_a_video_in_a_folder_is_done_with_its_images(tiny_run, photos, tmp_path):
     make_film(photos / "drive.mp4")
     assert predict(tiny_run, photos, "--out", tmp_path / "out") == 0
-    assert {"drive_overlay.mp4", "predictions.csv", "2_vit.png"} < {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"drive_overlay.mp4", "predictions.csv", "2_vit.png"} < {
+        path.name for path in (tmp_path / "out").iterdir()
+    }

@@ -11,19 +11,32 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import survives
+from safetensors.torch import load_file
 from test_track import assert_same, events, table
 
-from collab_seg.train import load_file
-
-FROZEN = str(Path(__file__).parent / "frozen_norms.py")
-TINY = ["--preset", "toy", "--size", "32", "48", "--crop", "32", "48", "--device", "cpu", "--no-progress"]
+FROZEN = str(Path(__file__).parent / "helpers" / "frozen_norms.py")
+TINY = [
+    "--preset",
+    "toy",
+    "--size",
+    "32",
+    "48",
+    "--crop",
+    "32",
+    "48",
+    "--device",
+    "cpu",
+    "--no-progress",
+]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu"]
 
 
 def call(*command):
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, env=ENVIRONMENT, timeout=900)
+    done = subprocess.run(
+        [*map(str, command)], capture_output=True, text=True, env=ENVIRONMENT, timeout=900
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -37,7 +50,18 @@ def one(tmp_path_factory):
 
 
 # AdamW divides by the size of a gradient, also where it is nothing but rounding; at a low rate that stays small.
-ARGUMENTS = ["--steps", "20", "--batch-size", "8", "--seed", "1", "--balance", "class", "--lr", "5e-5"]
+ARGUMENTS = [
+    "--steps",
+    "20",
+    "--batch-size",
+    "8",
+    "--seed",
+    "1",
+    "--balance",
+    "class",
+    "--lr",
+    "5e-5",
+]
 
 
 @pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
@@ -50,7 +74,9 @@ def test_two_processes_do_the_steps_of_one(launcher, one, tmp_path):
     rows = [pd.read_csv(run / "metrics.csv") for run in (one, tmp_path / "two")]
     skip = ["step", "lr", "cka_low"]  # CKA is taken for each part of the batch
     for name in rows[0].columns.drop(skip):
-        most = 1e-5 if name.startswith("ce_") else 1e-3  # a pixel on the fence may change its teacher
+        most = (
+            1e-5 if name.startswith("ce_") else 1e-3
+        )  # a pixel on the fence may change its teacher
         assert (rows[0][name] - rows[1][name]).abs().max() < most, name
         assert abs(rows[0][name].iloc[0] - rows[1][name].iloc[0]) < 1e-5, name
     scores = [pd.read_json(run / "scores_toyscapes_val.json") for run in (one, tmp_path / "two")]
@@ -61,12 +87,36 @@ def test_two_processes_do_the_steps_of_one(launcher, one, tmp_path):
 
 def test_the_shorthand_trains_and_what_one_process_began_two_finish(tmp_path):
     run = tmp_path / "run"
-    code, _, said = call(sys.executable, "-m", "collab_seg", "train", *TINY, "--steps", "30", "--batch-size", "4",
-                         "--time-limit", "0.001", "--out", run)
+    code, _, said = call(
+        sys.executable,
+        "-m",
+        "collab_seg",
+        "train",
+        *TINY,
+        "--steps",
+        "30",
+        "--batch-size",
+        "4",
+        "--time-limit",
+        "0.001",
+        "--out",
+        run,
+    )
     assert code == 143 and "--resume" in said
     before = json.loads((run / "state.json").read_text())["step"]
-    code, shown, said = call(sys.executable, "-m", "collab_seg", "train", "--resume", run, "--num-processes", "2",
-                             "--tracker", "tensorboard", "--no-progress")
+    code, shown, said = call(
+        sys.executable,
+        "-m",
+        "collab_seg",
+        "train",
+        "--resume",
+        run,
+        "--num-processes",
+        "2",
+        "--tracker",
+        "tensorboard",
+        "--no-progress",
+    )
     assert code == 0 and shown.count("mIoU") == 1, said
     assert "processes 1 -> 2" in said  # it says that the last digits may differ
     rows = table(run)
@@ -77,8 +127,19 @@ def test_the_shorthand_trains_and_what_one_process_began_two_finish(tmp_path):
 
 
 def test_a_batch_that_cannot_be_shared_is_one_mistake(tmp_path):
-    code, _, said = call(sys.executable, "-m", "collab_seg", "train", *TINY, "--batch-size", "3", "--num-processes", "2",
-                         "--out", tmp_path / "run")
+    code, _, said = call(
+        sys.executable,
+        "-m",
+        "collab_seg",
+        "train",
+        *TINY,
+        "--batch-size",
+        "3",
+        "--num-processes",
+        "2",
+        "--out",
+        tmp_path / "run",
+    )
     assert code == 2 and "batch_size is 3 for 2 processes" in said and "Traceback" not in said
     assert not (tmp_path / "run").exists()
 
@@ -95,11 +156,30 @@ def test_all_processes_stop_after_the_same_step(number, code, tmp_path):
 
 
 def start(run, steps):
-    command = [sys.executable, "-m", "collab_seg", "train", *TINY, "--steps", steps, "--batch-size", "4", "--num-processes",
-               "2", "--save-every", "5", "--out", str(run)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    command = [
+        sys.executable,
+        "-m",
+        "collab_seg",
+        "train",
+        *TINY,
+        "--steps",
+        steps,
+        "--batch-size",
+        "4",
+        "--num-processes",
+        "2",
+        "--save-every",
+        "5",
+        "--out",
+        str(run),
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
     deadline = time.monotonic() + 120
-    while not (run / "state.json").exists() and time.monotonic() < deadline and process.poll() is None:
+    while (
+        not (run / "state.json").exists() and time.monotonic() < deadline and process.poll() is None
+    ):
         time.sleep(0.05)
     assert process.poll() is None
     return process
@@ -115,18 +195,44 @@ def test_when_one_process_dies_the_other_stops_soon_and_the_run_goes_on(tmp_path
         os.kill(int(children.read_text().split()[1]), signal.SIGKILL)
         began = time.monotonic()
         _, said = process.communicate(timeout=60)
-        assert process.returncode == 1 and "process 1 was killed by signal 9" in said and "--resume" in said, said
+        assert (
+            process.returncode == 1
+            and "process 1 was killed by signal 9" in said
+            and "--resume" in said
+        ), said
         assert time.monotonic() - began < 60
-        assert call(sys.executable, "-m", "collab_seg", "train", "--resume", run, "--no-progress")[0] == 0
+        assert (
+            call(sys.executable, "-m", "collab_seg", "train", "--resume", run, "--no-progress")[0]
+            == 0
+        )
 
 
 def test_a_dead_data_worker_is_one_line(tmp_path):
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "collab_seg", "train", *TINY, "--steps", "400", "--batch-size", "4", "--workers", "1",
-               "--save-every", "5", "--out", str(run)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    command = [
+        sys.executable,
+        "-m",
+        "collab_seg",
+        "train",
+        *TINY,
+        "--steps",
+        "400",
+        "--batch-size",
+        "4",
+        "--workers",
+        "1",
+        "--save-every",
+        "5",
+        "--out",
+        str(run),
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
     deadline = time.monotonic() + 120
-    while not (run / "state.json").exists() and time.monotonic() < deadline and process.poll() is None:
+    while (
+        not (run / "state.json").exists() and time.monotonic() < deadline and process.poll() is None
+    ):
         time.sleep(0.05)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     if not children.exists():
@@ -135,5 +241,23 @@ def test_a_dead_data_worker_is_one_line(tmp_path):
         for child in children.read_text().split():
             os.kill(int(child), signal.SIGKILL)
         _, said = process.communicate(timeout=60)
-        assert process.returncode == 2 and "data worker" in said and "--resume" in said and "Traceback" not in said, said
-        assert call(sys.executable, "-m", "collab_seg", "train", "--resume", run, "--no-progress", "--time-limit", "0.05")[0] == 143
+        assert (
+            process.returncode == 2
+            and "data worker" in said
+            and "--resume" in said
+            and "Traceback" not in said
+        ), said
+        assert (
+            call(
+                sys.executable,
+                "-m",
+                "collab_seg",
+                "train",
+                "--resume",
+                run,
+                "--no-progress",
+                "--time-limit",
+                "0.05",
+            )[0]
+            == 143
+        )

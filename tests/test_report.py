@@ -10,10 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from collab_seg.compare import made_up_study, read_results
 from collab_seg.core import UserError
-from collab_seg.results import FIGURES, check_shown, report_command, shown_lines, write_report
-from collab_seg.tables import TABLES, make_table
+from collab_seg.studies.compare import made_up_study, read_results
+from collab_seg.studies.report import (
+    FIGURES,
+    check_shown,
+    report_command,
+    shown_lines,
+    write_report,
+)
+from collab_seg.studies.tables import TABLES, make_table
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,11 +27,15 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture
 def copy(tmp_path):
     """What the check reads, copied from this repository."""
-    for name in ("results", "nbs"):
-        (tmp_path / name).mkdir()
-    for path in [ROOT / "README.md", *(ROOT / "results").iterdir(), *(ROOT / "nbs").glob("*.ipynb")]:
+    for path in [
+        ROOT / "README.md",
+        *(ROOT / "results").rglob("*"),
+        *(ROOT / "nbs").rglob("*.ipynb"),
+    ]:
         if path.is_file():
-            shutil.copy(path, tmp_path / path.relative_to(ROOT))
+            to = tmp_path / path.relative_to(ROOT)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, to)
     return tmp_path
 
 
@@ -37,7 +47,9 @@ def made_up_once(tmp_path_factory):
     for frame, name in zip(made_up_study(4), ("made_up", "made_up_curves")):
         frame.to_csv(results / f"{name}.csv", index=False)
     write_report("made_up", results, results)
-    (results.parent / "README.md").write_text(f"Text.\n\n{make_table('made_up/alone', results).markdown()}\n\nText.\n")
+    (results.parent / "README.md").write_text(
+        f"Text.\n\n{make_table('made_up/alone', results).markdown()}\n\nText.\n"
+    )
     return results.parent
 
 
@@ -53,32 +65,40 @@ def change_a_digit(path, line):
     start = text.index(line)
     end = text.index("\n", start)
     digit = max(m.start() for m in re.finditer(r"\d", text[start:end])) + start
-    path.write_text(text[:digit] + str((int(text[digit]) + 1) % 10) + text[digit + 1:])
+    path.write_text(text[:digit] + str((int(text[digit]) + 1) % 10) + text[digit + 1 :])
 
 
 def test_all_that_is_shown_here_is_what_the_files_say():
-    assert check_shown(ROOT / "results") > 3, "notebook 11 shows tables, but none was found"
+    assert check_shown(ROOT / "results" / "studies") > 3, (
+        "chapter 12 shows tables, but none was found"
+    )
 
 
 def test_a_digit_changed_in_a_notebook_here_is_found(copy):
-    assert check_shown(copy / "results") > 3
-    path = copy / "nbs" / "11_results.ipynb"
+    assert check_shown(copy / "results" / "studies") > 3
+    path = copy / "nbs" / "course" / "12_measured.ipynb"
     notebook = json.loads(path.read_text())
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
             shown = "".join(output.get("data", {}).get("text/markdown", ""))
             if "/summary -->" in shown:
-                changed = re.sub(r"(\n\| alone .*?)(\d)", lambda m: m[1] + str((int(m[2]) + 1) % 10), shown)
+                changed = re.sub(
+                    r"(\n\| alone .*?)(\d)", lambda m: m[1] + str((int(m[2]) + 1) % 10), shown
+                )
                 output["data"]["text/markdown"] = changed
     path.write_text(json.dumps(notebook))
-    with pytest.raises(UserError, match=r"11_results.ipynb shows '\| alone"):
-        check_shown(copy / "results")
+    with pytest.raises(UserError, match=r"12_measured.ipynb shows '\| alone"):
+        check_shown(copy / "results" / "studies")
 
 
 def test_a_digit_changed_in_a_csv_file_here_is_found(copy):
-    """Of the study that notebook 11 shows, the IoU of one class of the CNN trained alone, which its class table reads."""
-    shown = next(line for line in shown_lines(copy / "nbs" / "11_results.ipynb") if line.startswith("<!-- report: "))
-    path = copy / "results" / f"{shown.split()[2].split('/')[0]}.csv"
+    """Of the study that chapter 12 shows, the IoU of one class of the CNN trained alone, which its class table reads."""
+    shown = next(
+        line
+        for line in shown_lines(copy / "nbs" / "course" / "12_measured.ipynb")
+        if line.startswith("<!-- report: ")
+    )
+    path = copy / "results" / "studies" / f"{shown.split()[2].split('/')[0]}.csv"
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     row = next(row for row in rows if row["method"] == "alone" and row["student"] == "cnn")
@@ -88,8 +108,8 @@ def test_a_digit_changed_in_a_csv_file_here_is_found(copy):
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    with pytest.raises(UserError, match="11_results.ipynb"):
-        check_shown(copy / "results")
+    with pytest.raises(UserError, match="12_measured.ipynb"):
+        check_shown(copy / "results" / "studies")
 
 
 def test_a_full_report_holds_every_table_and_figure(made_up):
@@ -105,14 +125,21 @@ CHANGED = [("../README.md", "| collab "), ("made_up.md", "| hfd "), ("made_up.te
 def test_a_changed_digit_is_found_where_it_is(made_up, name, line):
     path = made_up / name
     change_a_digit(path, line)
-    with pytest.raises(UserError, match=rf"not what the CSV files give: 1, the first of each file: {path.name} shows"):
+    with pytest.raises(
+        UserError,
+        match=rf"not what the CSV files give: 1, the first of each file: {path.name} shows",
+    ):
         check_shown(made_up)
 
 
 def test_a_row_less_and_a_table_without_its_note_are_found(made_up):
     readme = made_up.parent / "README.md"
     good = readme.read_text()
-    for bad in (re.sub(r"\| dml .*\n", "", good), good.split("mIoU in per cent")[0], good.replace("| dml ", "| dmI ")):
+    for bad in (
+        re.sub(r"\| dml .*\n", "", good),
+        good.split("mIoU in per cent")[0],
+        good.replace("| dml ", "| dmI "),
+    ):
         readme.write_text(bad)
         with pytest.raises(UserError, match="README.md shows"):
             check_shown(made_up)
@@ -123,7 +150,9 @@ def test_a_row_less_and_a_table_without_its_note_are_found(made_up):
 
 def test_a_changed_csv_makes_all_that_depends_on_it_old(made_up):
     change_a_digit(made_up / "made_up_curves.csv", "alone,0,20")
-    with pytest.raises(UserError, match=f"give: {len(FIGURES)}, .*was drawn from another made_up.csv"):
+    with pytest.raises(
+        UserError, match=f"give: {len(FIGURES)}, .*was drawn from another made_up.csv"
+    ):
         check_shown(made_up)
     text = (made_up / "made_up.csv").read_text().splitlines()
     text[1] = re.sub(r"alone,cnn,0,100,\d", "alone,cnn,0,100,9", text[1])
@@ -132,8 +161,13 @@ def test_a_changed_csv_makes_all_that_depends_on_it_old(made_up):
         check_shown(made_up)
 
 
-PARTIAL = [(1, ["alone"]), (1, ["collab"]), (1, ["alone", "collab"]), (2, ["dml", "hfd"]),
-           (2, ["alone", "dml peer_weight=2"])]
+PARTIAL = [
+    (1, ["alone"]),
+    (1, ["collab"]),
+    (1, ["alone", "collab"]),
+    (2, ["dml", "hfd"]),
+    (2, ["alone", "dml peer_weight=2"]),
+]
 
 
 @pytest.mark.parametrize("seeds, methods", PARTIAL)
@@ -177,7 +211,7 @@ def test_a_bad_file_gets_one_line(name, tmp_path):
 
 def test_every_shortened_file_is_refused_or_whole(tmp_path):
     """Cut anywhere, a file is read only if it ends with a whole line."""
-    whole = (ROOT / "results" / "first_light.csv").read_bytes()
+    whole = (ROOT / "results" / "studies" / "first_light.csv").read_bytes()
     for size in range(0, len(whole), 37):
         (tmp_path / "cut.csv").write_bytes(whole[:size])
         try:
@@ -190,14 +224,20 @@ def test_every_shortened_file_is_refused_or_whole(tmp_path):
 def test_methods_that_share_no_seed_are_open_not_wrong(tmp_path):
     """Half of the runs are there: alone with seed 0, collab with seed 1."""
     rows, curves = made_up_study(2)
-    rows = rows[((rows.method == "alone") & (rows.seed == 0)) | ((rows.method == "collab") & (rows.seed == 1))]
+    rows = rows[
+        ((rows.method == "alone") & (rows.seed == 0))
+        | ((rows.method == "collab") & (rows.seed == 1))
+    ]
     rows.to_csv(tmp_path / "half.csv", index=False)
     curves[:1].to_csv(tmp_path / "half_curves.csv", index=False)
     write_report("half", tmp_path, tmp_path)
     text = (tmp_path / "half.md").read_text()
-    assert "open: no shared seed of collab and alone" in text and "Not there: no method shares a seed with alone" in text
+    assert (
+        "open: no shared seed of collab and alone" in text
+        and "Not there: no method shares a seed with alone" in text
+    )
 
 
 def test_figures_are_drawn_only_on_demand():
-    code = "import collab_seg.results, sys; assert not {'matplotlib', 'seaborn', 'torch', 'scipy'} & set(sys.modules)"
+    code = "import collab_seg.studies.report, sys; assert not {'matplotlib', 'seaborn', 'scipy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,11 +9,17 @@ import pytest
 import torch
 from conftest import DEVICE, tiny_config
 
-import collab_seg.peers  # noqa: F401  (its methods are tested here as well)
-from collab_seg.core import PRESETS, DataConfig, UserError, config_from_json, config_to_json
-from collab_seg.data import Scenes, get_source
-from collab_seg.train import METHODS, Pair, class_weights, evaluate, make_batches, method_losses, task_loss, train
-from collab_seg.vit import build_students, load_students
+from collab_seg.config import PRESETS, DataConfig, config_from_json, config_to_json
+from collab_seg.core import UserError
+from collab_seg.data.scenes import Scenes
+from collab_seg.data.sources import get_source
+from collab_seg.losses.methods import METHODS, method_losses
+from collab_seg.students.build import build_students
+from collab_seg.training.evaluate import evaluate
+from collab_seg.training.loop import train
+from collab_seg.training.run import load_students, make_batches
+from collab_seg.training.state import save_state
+from collab_seg.training.step import Pair, class_weights, task_loss
 
 DETERMINISTIC = ("metrics.csv", "cnn.safetensors", "vit.safetensors", "config.json")
 
@@ -62,7 +68,11 @@ def test_every_parameter_of_every_method_gets_a_gradient_even_from_a_void_batch(
         terms, _ = pair(torch.randn(2, 3, 48, 64), torch.full((2, 48, 64), 255))
         sum(terms.values()).backward()
         assert all(value == 0 for value in terms.values())
-        without = [name for name, p in pair.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+        without = [
+            name
+            for name, p in pair.named_parameters()
+            if p.grad is None or not p.grad.isfinite().all()
+        ]
         assert not without, (method, without[:3])
 
 
@@ -76,48 +86,68 @@ def test_a_saved_student_needs_no_training_code_and_predicts_any_size(tiny_run):
 
 def test_a_batch_of_one_trains(tmp_path):
     config = tiny_config()
-    train(dataclasses.replace(config, optim=dataclasses.replace(config.optim, batch_size=1, steps=1)), tmp_path / "one", progress=False)
+    train(
+        dataclasses.replace(config, optim=dataclasses.replace(config.optim, batch_size=1, steps=1)),
+        tmp_path / "one",
+        progress=False,
+    )
 
 
 @pytest.mark.parametrize("precision", ["bf16"])
 def test_mixed_precision_trains(tmp_path, precision):
     config = tiny_config()
-    config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, precision=precision))
-    with nullcontext() if DEVICE == "auto" and torch.cuda.is_available() else pytest.warns(UserWarning, match="bf16 on a CPU.*--precision no"):
+    config = dataclasses.replace(
+        config, optim=dataclasses.replace(config.optim, precision=precision)
+    )
+    with (
+        nullcontext()
+        if DEVICE == "auto" and torch.cuda.is_available()
+        else pytest.warns(UserWarning, match="bf16 on a CPU.*--precision no")
+    ):
         run = train(config, tmp_path / "half", progress=False)
     assert (run / "cnn.safetensors").exists()
 
 
 def test_camvid_has_the_counts_and_classes_that_data_readme_states(camvid):
-    from collab_seg.data import Scenes, check_split, file_list_sha
+    from collab_seg.data.check import check_split, file_list_sha
+    from collab_seg.data.scenes import Scenes
 
     source = get_source("camvid")
     for split, count in (("train", 367), ("val", 101)):
         scenes = Scenes(source, split, camvid, cache=False)
         assert len(scenes) == count and check_split(source, camvid, split)[1] == []
-        assert file_list_sha(check_split(source, camvid, split)[0]) in (Path(__file__).parent.parent / "data" / "README.md").read_text()
+        assert (
+            file_list_sha(check_split(source, camvid, split)[0])
+            in (Path(__file__).parent.parent / "data" / "README.md").read_text()
+        )
     image, label = scenes[0]
     assert image.shape == (3, 360, 480) and set(label.unique().tolist()) <= {*range(11), 255}
 
 
 def test_a_run_on_camvid_is_scored_at_the_labels_own_size(camvid, tmp_path):
-    from collab_seg.data import Scenes
+    from collab_seg.data.scenes import Scenes
 
     preset = PRESETS["pocket"]
     config = dataclasses.replace(
-        preset, data=dataclasses.replace(preset.data, root=str(camvid)),
-        optim=dataclasses.replace(preset.optim, steps=2, batch_size=2, device=DEVICE))
+        preset,
+        data=dataclasses.replace(preset.data, root=str(camvid)),
+        optim=dataclasses.replace(preset.optim, steps=2, batch_size=2, device=DEVICE),
+    )
     run = train(config, tmp_path / "pocket", progress=False)
     cnn, vit, _ = load_students(run, 11)
     scenes = Scenes(get_source("camvid"), "val", camvid, config.data.size, keep_label_size=True)
     scenes.rows = scenes.rows.select(range(3))
     scores = evaluate(cnn, vit, scenes)
-    assert scenes[0][1].shape == (360, 480) and all(0 <= score.miou <= 1 for score in scores.values())
+    assert scenes[0][1].shape == (360, 480) and all(
+        0 <= score.miou <= 1 for score in scores.values()
+    )
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_term(tmp_path):
     config = tiny_config(steps=30)
-    config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, lr=1e20, warmup=0.0, weight_decay=0.0))
+    config = dataclasses.replace(
+        config, optim=dataclasses.replace(config.optim, lr=1e20, warmup=0.0, weight_decay=0.0)
+    )
     with pytest.raises(UserError, match="ce_cnn|ce_vit"):
         train(config, tmp_path / "nan", progress=False)
 
@@ -126,7 +156,7 @@ def test_toyscapes_is_drawn_fast_enough():
     """100 scenes of 240x180 a second on one free core; processor time, best of some, and room for a shared core."""
     import time
 
-    from collab_seg.toyscapes import render
+    from collab_seg.data.toyscapes import render
 
     render(0)
     best = float("inf")
@@ -138,8 +168,10 @@ def test_toyscapes_is_drawn_fast_enough():
     assert best < 0.015, f"{1 / best:.0f} scenes a second"
 
 
-@pytest.mark.parametrize("change", [{"ema": 0.5}, {"class_balance": 0.5}], ids=["running mean", "class weights"])
-def test_what_a_run_keeps_beside_its_weights_survives_a_stop(change, tmp_path):
+@pytest.mark.parametrize(
+    "change", [{"ema": 0.5}, {"class_balance": 0.5}], ids=["running mean", "class weights"]
+)
+def test_what_a_run_keeps_beside_its_weights_survives_a_stop(change, tmp_path, monkeypatch):
     """The mean is kept in the checkpoint, the classes are counted again: a run in two pieces ends with the same students."""
     config = tiny_config(steps=4)
     config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, **change))
@@ -148,20 +180,14 @@ def test_what_a_run_keeps_beside_its_weights_survives_a_stop(change, tmp_path):
     class Cut(Exception):
         pass
 
-    import collab_seg.train as module
-
-    save = module.save_state
-
     def save_then_cut(run, *rest):
-        save(run, *rest)
+        save_state(run, *rest)
         raise Cut
 
-    module.save_state = save_then_cut
-    try:
+    with monkeypatch.context() as patched:
+        patched.setattr("collab_seg.training.loop.save_state", save_then_cut)
         with pytest.raises(Cut):
             train(config, tmp_path / "pieces", progress=False, save_every=2)
-    finally:
-        module.save_state = save
     pieces = train(config, tmp_path / "pieces", resume=True, progress=False)
     for name in ("cnn.safetensors", "vit.safetensors", "metrics.csv"):
         assert (whole / name).read_bytes() == (pieces / name).read_bytes(), name
@@ -171,14 +197,18 @@ def test_what_a_run_keeps_beside_its_weights_survives_a_stop(change, tmp_path):
 
 def test_rare_classes_weigh_more_and_a_class_that_is_nowhere_nothing():
     toy = get_source("toyscapes")
-    toy = dataclasses.replace(toy, classes=(*toy.classes, "nobody"), palette=(*toy.palette, (1, 2, 3)))
-    weights = {power: class_weights(toy, DataConfig(split="train/40"), power) for power in (0.5, 1.0)}
+    toy = dataclasses.replace(
+        toy, classes=(*toy.classes, "nobody"), palette=(*toy.palette, (1, 2, 3))
+    )
+    weights = {
+        power: class_weights(toy, DataConfig(split="train/40"), power) for power in (0.5, 1.0)
+    }
     labels = torch.stack([label for _, label in Scenes(toy, "train/40")])
-    counts = labels.flatten().bincount(minlength=256)[:len(toy.classes)].double()
+    counts = labels.flatten().bincount(minlength=256)[: len(toy.classes)].double()
     for power, weight in weights.items():
         assert weight[-1] == 0 and weight.isfinite().all()
         total = weight * counts  # with 1, each class counts the same in all
-        shown = (total[:-1] / counts[:-1] ** (1 - power))
+        shown = total[:-1] / counts[:-1] ** (1 - power)
         assert torch.allclose(shown, shown[:1].expand_as(shown), rtol=1e-4)
         assert torch.isclose(total.sum(), counts.sum(), rtol=1e-4)  # the mean over pixels stays 1
     pair = Pair(*build_students(tiny_config().students, len(toy.classes), 0), weights=weights[0.5])

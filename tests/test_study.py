@@ -17,9 +17,9 @@ import pytest
 from conftest import DEVICE, survives
 from PIL import Image
 
-from collab_seg.cli import main
+from collab_seg.use.cli import main
 
-STUDIES = Path(__file__).parent.parent / "nbs" / "studies"
+STUDIES = Path(__file__).parent.parent / "studies"
 HEAD = f"""name = "tiny"
 preset = "pocket"
 about = "Six tiny images."
@@ -35,9 +35,19 @@ RUNS = """[[runs]]
 methods = ["alone", "pixel"]
 seeds = [0, 1]
 """
-TIMING = {"seconds", "images_per_s", "peak_mb", "threads", "commit"}  # somebody may commit while the tests run
-PROCESSES = multiprocessing.get_context("forkserver")  # its children have PyTorch already and start at once
-PROCESSES.set_forkserver_preload(["collab_seg.experiments", "collab_seg.peers", "collab_seg.cli", "accelerate", "datasets"])
+TIMING = {
+    "seconds",
+    "images_per_s",
+    "peak_mb",
+    "threads",
+    "commit",
+}  # somebody may commit while the tests run
+PROCESSES = multiprocessing.get_context(
+    "forkserver"
+)  # its children have PyTorch already and start at once
+PROCESSES.set_forkserver_preload(
+    ["collab_seg.experiments", "collab_seg.peers", "collab_seg.cli", "accelerate", "datasets"]
+)
 
 
 def figures(out):
@@ -45,7 +55,10 @@ def figures(out):
     tables = {}
     for name in ("tiny.csv", "tiny_curves.csv"):
         with open(out / name, newline="") as file:
-            tables[name] = [{key: value for key, value in row.items() if key not in TIMING} for row in csv.DictReader(file)]
+            tables[name] = [
+                {key: value for key, value in row.items() if key not in TIMING}
+                for row in csv.DictReader(file)
+            ]
     return tables
 
 
@@ -53,20 +66,20 @@ def study_process(arguments, log, work_log=None, kill_at=None):
     """What a child does: a command; it may note what it works on, or die at its n-th file."""
     import torch
 
-    from collab_seg import experiments
+    from collab_seg.studies import work
 
     torch.set_num_threads(1)
     os.setsid()
     sys.stdout = sys.stderr = open(log, "a", buffering=1)
     if work_log:
-        do_run = experiments.do_run
+        do_run = work.do_run
 
         def noted(study, run, *rest):
             with open(work_log, "a") as file:
                 file.write(f"{run.folder}\n")
             do_run(study, run, *rest)
 
-        experiments.do_run = noted
+        work.do_run = noted
     if kill_at:
         replace, count = os.replace, iter(range(1, 10**6))
 
@@ -89,7 +102,10 @@ def place(tmp_path_factory):
     generator = np.random.default_rng(0)
     for index in range(6):
         split = "val" if index < 2 else "train"
-        for part, pixels in ((split, generator.integers(0, 256, (36, 48, 3))), (f"{split}annot", generator.integers(0, 12, (36, 48)))):
+        for part, pixels in (
+            (split, generator.integers(0, 256, (36, 48, 3))),
+            (f"{split}annot", generator.integers(0, 12, (36, 48))),
+        ):
             (place / "data" / part).mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels.astype(np.uint8)).save(place / "data" / part / f"{index}.png")
     (place / "tiny.toml").write_text(HEAD + RUNS)
@@ -103,8 +119,16 @@ def start(place, tmp_path):
 
     def start(*flags, out=None, file=None, **options):
         log = tmp_path / f"log{len(begun)}"
-        arguments = ["study", file or place / "tiny.toml", "--root", place / "data", "--out", out or tmp_path / "out",
-                     "--no-progress", *flags]
+        arguments = [
+            "study",
+            file or place / "tiny.toml",
+            "--root",
+            place / "data",
+            "--out",
+            out or tmp_path / "out",
+            "--no-progress",
+            *flags,
+        ]
         process = PROCESSES.Process(target=study_process, args=(arguments, log), kwargs=options)
         process.start()
         process.said = log.read_text
@@ -129,7 +153,17 @@ def whole(place):
     import torch
 
     torch.set_num_threads(1)
-    code = main(["study", str(place / "tiny.toml"), "--root", str(place / "data"), "--out", str(place / "whole"), "--no-progress"])
+    code = main(
+        [
+            "study",
+            str(place / "tiny.toml"),
+            "--root",
+            str(place / "data"),
+            "--out",
+            str(place / "whole"),
+            "--no-progress",
+        ]
+    )
     assert code == 0
     return place / "whole"
 
@@ -143,11 +177,19 @@ def wait_for(condition, seconds=300):
 
 def test_an_uninterrupted_study_has_three_rows_a_run_in_the_order_of_the_plan(whole):
     rows = figures(whole)["tiny.csv"]
-    expected = [(method, seed, student) for seed in "01" for method in ("alone", "pixel") for student in ("cnn", "vit", "average")]
+    expected = [
+        (method, seed, student)
+        for seed in "01"
+        for method in ("alone", "pixel")
+        for student in ("cnn", "vit", "average")
+    ]
     assert [(row["method"], row["seed"], row["student"]) for row in rows] == expected
     assert [*rows[0]][:7] == ["study", "data", "split", "method", "student", "seed", "steps"]
     curves = figures(whole)["tiny_curves.csv"]
-    assert len(curves) == 4 * 8 and curves[0]["pixel_share_nobody"] == "" != curves[8]["pixel_share_nobody"]
+    assert (
+        len(curves) == 4 * 8
+        and curves[0]["pixel_share_nobody"] == "" != curves[8]["pixel_share_nobody"]
+    )
 
 
 def test_killed_at_random_moments_no_row_is_lost_or_doubled(whole, start, tmp_path):
@@ -172,7 +214,11 @@ def test_killed_at_every_write_no_row_is_lost_or_doubled(whole, start, tmp_path)
         assert code == -signal.SIGKILL
     with survives("kill -9 of a study", number - 1):
         assert number > 6 and figures(tmp_path / "out") == figures(whole)
-        left = [path.name for path in (tmp_path / "out").glob("*-s*/*") if path.name.startswith((".", "state"))]
+        left = [
+            path.name
+            for path in (tmp_path / "out").glob("*-s*/*")
+            if path.name.startswith((".", "state"))
+        ]
         assert left == []
 
 
@@ -181,14 +227,21 @@ def test_sigterm_stops_with_a_checkpoint_and_the_same_command_goes_on(whole, sta
     wait_for(lambda: list((tmp_path / "out").glob("*/state.json")) or not process.is_alive())
     with survives("Ctrl-C or SIGTERM"):
         os.kill(process.pid, signal.SIGTERM)
-        assert ended(process) == 143 and "go on with the same command" in process.said(), process.said()
+        assert ended(process) == 143 and "go on with the same command" in process.said(), (
+            process.said()
+        )
         assert ended(start()) == 0 and figures(tmp_path / "out") == figures(whole)
 
 
 def test_two_processes_share_a_folder_and_do_each_run_once(whole, start, tmp_path):
     both = [start(work_log=tmp_path / "work") for _ in range(2)]
     assert [ended(process) for process in both] == [0, 0]
-    assert sorted((tmp_path / "work").read_text().split()) == ["alone-s0", "alone-s1", "pixel-s0", "pixel-s1"]
+    assert sorted((tmp_path / "work").read_text().split()) == [
+        "alone-s0",
+        "alone-s1",
+        "pixel-s0",
+        "pixel-s1",
+    ]
     assert figures(tmp_path / "out") == figures(whole)
 
 
@@ -221,15 +274,37 @@ def is_alive(process: int) -> bool:
         return False
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc to find the workers in")
-def test_workers_stop_when_their_parent_is_killed_and_their_work_is_kept(whole, place, start, tmp_path):
-    from collab_seg.experiments import is_running, read_study, standings
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="there is no /proc to find the workers in"
+)
+def test_workers_stop_when_their_parent_is_killed_and_their_work_is_kept(
+    whole, place, start, tmp_path
+):
+    from collab_seg.studies.plan import read_study
+    from collab_seg.studies.state import is_running, standings
 
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "collab_seg", "study", place / "tiny.toml", "--root", place / "data", "--out", out, "--jobs", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "collab_seg",
+        "study",
+        place / "tiny.toml",
+        "--root",
+        place / "data",
+        "--out",
+        out,
+        "--jobs",
+        "2",
+    ]
     study = read_study(place / "tiny.toml", place / "data")
     with open(tmp_path / "said", "w") as said:
-        process = subprocess.Popen([str(each) for each in command], stdout=said, stderr=said, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        process = subprocess.Popen(
+            [str(each) for each in command],
+            stdout=said,
+            stderr=said,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
     try:
         wait_for(lambda: list(out.glob("*/state.json")) or process.poll() is not None)
         workers = children(process.pid)
@@ -237,20 +312,41 @@ def test_workers_stop_when_their_parent_is_killed_and_their_work_is_kept(whole, 
     finally:
         process.kill()
     process.wait()
-    wait_for(lambda: not any(is_alive(worker) for worker in workers))  # one of them may still have been starting
+    wait_for(
+        lambda: not any(is_alive(worker) for worker in workers)
+    )  # one of them may still have been starting
     assert not any(is_running(out, run) for run in study.runs)
     stood = [state.word for state in standings(study, out)]
     assert "waiting" in stood or "begun" in stood, (stood, (tmp_path / "said").read_text())
     time.sleep(1)
-    assert stood == [state.word for state in standings(study, out)], "a worker goes on without its parent"
+    assert stood == [state.word for state in standings(study, out)], (
+        "a worker goes on without its parent"
+    )
     assert ended(start()) == 0 and figures(out) == figures(whole)
 
 
 def test_submitit_does_the_same_study(whole, place, tmp_path, capsys):
     pytest.importorskip("submitit", reason="submitit, the extra `cluster`, is not installed")
     out = tmp_path / "out"
-    code = main(["study", str(place / "tiny.toml"), "--root", str(place / "data"), "--out", str(out), "--launcher", "submitit",
-                 "--cluster", "local", "--jobs", "2", "--job", "timeout_min=10", "--no-progress"])
+    code = main(
+        [
+            "study",
+            str(place / "tiny.toml"),
+            "--root",
+            str(place / "data"),
+            "--out",
+            str(out),
+            "--launcher",
+            "submitit",
+            "--cluster",
+            "local",
+            "--jobs",
+            "2",
+            "--job",
+            "timeout_min=10",
+            "--no-progress",
+        ]
+    )
     assert code == 0, capsys.readouterr().err
     assert figures(out) == figures(whole)
     assert "sent 2 jobs" in capsys.readouterr().out
@@ -258,33 +354,76 @@ def test_submitit_does_the_same_study(whole, place, tmp_path, capsys):
 
 def test_a_run_that_fails_is_named_and_does_not_stop_the_others(place, tmp_path, capsys):
     file = tmp_path / "tiny.toml"
-    file.write_text(HEAD.replace("steps = 8", "steps = 14") + "optim.warmup = 0.0\n" + "[[runs]]\nmethods = ['alone']\nseeds = [0]\nvary.lr = [1e20, 1e-3]\n")
-    arguments = ["study", str(file), "--root", str(place / "data"), "--out", str(tmp_path / "out"), "--no-progress"]
+    file.write_text(
+        HEAD.replace("steps = 8", "steps = 14")
+        + "optim.warmup = 0.0\n"
+        + "[[runs]]\nmethods = ['alone']\nseeds = [0]\nvary.lr = [1e20, 1e-3]\n"
+    )
+    arguments = [
+        "study",
+        str(file),
+        "--root",
+        str(place / "data"),
+        "--out",
+        str(tmp_path / "out"),
+        "--no-progress",
+    ]
     for _ in range(2):  # it is tried again, and fails again
         assert main(arguments) == 2
         said = capsys.readouterr().err
-        assert "1 of 2 runs failed: alone_lr=1e+20-s0: at step" in said and len(said.strip().splitlines()) == 1, said
-    assert [row["method"] for row in figures(tmp_path / "out")["tiny.csv"]] == 3 * ["alone lr=0.001"]
+        assert (
+            "1 of 2 runs failed: alone_lr=1e+20-s0: at step" in said
+            and len(said.strip().splitlines()) == 1
+        ), said
+    assert [row["method"] for row in figures(tmp_path / "out")["tiny.csv"]] == 3 * [
+        "alone lr=0.001"
+    ]
     assert main([*arguments, "--dry-run"]) == 0
     assert "failed" in (said := capsys.readouterr().out) and "is not finite" in said
 
 
 def test_a_dry_run_writes_nothing_and_says_what_it_will_cost(place, tmp_path, capsys):
-    assert main(["study", str(place / "tiny.toml"), "--root", str(place / "data"), "--out", str(tmp_path / "out"), "--dry-run"]) == 0
-    assert "4 runs, 0 done, 4 to do: about" in capsys.readouterr().out and not (tmp_path / "out").exists()
+    assert (
+        main(
+            [
+                "study",
+                str(place / "tiny.toml"),
+                "--root",
+                str(place / "data"),
+                "--out",
+                str(tmp_path / "out"),
+                "--dry-run",
+            ]
+        )
+        == 0
+    )
+    assert (
+        "4 runs, 0 done, 4 to do: about" in capsys.readouterr().out
+        and not (tmp_path / "out").exists()
+    )
 
 
 def test_rows_of_another_study_file_are_not_mixed_in(whole, place, tmp_path, capsys):
     out = tmp_path / "out"
     shutil.copytree(whole, out)
     changed = tmp_path / "tiny.toml"
-    arguments = ["study", str(changed), "--root", str(place / "data"), "--out", str(out), "--no-progress"]
+    arguments = [
+        "study",
+        str(changed),
+        "--root",
+        str(place / "data"),
+        "--out",
+        str(out),
+        "--no-progress",
+    ]
     before = (out / "tiny.csv").read_bytes()
     for rid in (lambda: None, lambda: (out / "tiny.csv").unlink()):
         rid()
         changed.write_text(HEAD.replace("steps = 8", "steps = 9") + RUNS)
         assert main(arguments) == 2 and "the study file was changed" in capsys.readouterr().err
-    changed.write_text(HEAD + RUNS + "[[runs]]\nmethods = ['alone']\nseeds = [2]\n")  # more runs are welcome
+    changed.write_text(
+        HEAD + RUNS + "[[runs]]\nmethods = ['alone']\nseeds = [2]\n"
+    )  # more runs are welcome
     assert main(arguments) == 0
     rows = figures(out)["tiny.csv"]
     assert len(rows) == 15 and rows[:12] == figures(whole)["tiny.csv"]
@@ -310,14 +449,24 @@ def spoil_config(run):
     (run / "config.json").write_text(json.dumps(config))
 
 
-@pytest.mark.parametrize("spoil, code, needed", [
-    (lambda run: None, 0, "the same to the last digit: metrics.csv, scores_camvid_val.json, cnn.safetensors, vit.safetensors\naround"),
-    (spoil_metrics, 1, "different: metrics.csv: "),
-    (spoil_scores, 1, "different: scores_camvid_val.json: iou_road of the vit was "),
-    (spoil_config, 1, "different: metrics.csv: lr in row 0 was "),
-    (lambda run: (run / "summary.json").unlink(), 2, "finished"),
-], ids=["untouched", "metrics", "scores", "config", "unfinished"])
-def test_reproduce_says_what_is_the_same_and_what_is_not(spoil, code, needed, whole, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "spoil, code, needed",
+    [
+        (
+            lambda run: None,
+            0,
+            "the same to the last digit: metrics.csv, scores_camvid_val.json, cnn.safetensors, vit.safetensors\naround",
+        ),
+        (spoil_metrics, 1, "different: metrics.csv: "),
+        (spoil_scores, 1, "different: scores_camvid_val.json: iou_road of the vit was "),
+        (spoil_config, 1, "different: metrics.csv: lr in row 0 was "),
+        (lambda run: (run / "summary.json").unlink(), 2, "finished"),
+    ],
+    ids=["untouched", "metrics", "scores", "config", "unfinished"],
+)
+def test_reproduce_says_what_is_the_same_and_what_is_not(
+    spoil, code, needed, whole, tmp_path, capsys
+):
     run = tmp_path / "run"
     shutil.copytree(whole / "pixel-s1", run)
     spoil(run)
@@ -329,7 +478,8 @@ def test_reproduce_says_what_is_the_same_and_what_is_not(spoil, code, needed, wh
 
 def test_a_root_may_be_a_path_with_workers_and_when_a_run_is_done_again(whole, place, tmp_path):
     """Both hand the root on as JSON, to a worker or in config.json."""
-    from collab_seg.experiments import reproduce, run_study
+    from collab_seg.studies.reproduce import reproduce
+    from collab_seg.studies.work import run_study
 
     run_study(place / "tiny.toml", tmp_path / "out", root=place / "data", jobs=2, progress=False)
     assert figures(tmp_path / "out") == figures(whole)
@@ -338,7 +488,7 @@ def test_a_root_may_be_a_path_with_workers_and_when_a_run_is_done_again(whole, p
 
 @pytest.mark.parametrize("file", sorted(STUDIES.glob("*.toml")), ids=lambda file: file.stem)
 def test_the_studies_that_come_along_have_a_plan(file):
-    from collab_seg.experiments import read_study
+    from collab_seg.studies.plan import read_study
 
     study = read_study(file)
     assert study.name == file.stem and study.about and len(study.runs) >= 4
@@ -354,23 +504,47 @@ MISTAKES = {
     "no runs": (HEAD, "there are no runs"),
     "no methods": (HEAD + "[[runs]]\nseeds = [0]\n", "runs 1: methods is empty"),
     "empty seeds": (HEAD + "[[runs]]\nmethods = ['alone']\nseeds = []\n", "runs 1: seeds is empty"),
-    "seeds are text": (HEAD + "[[runs]]\nmethods = ['alone']\nseeds = ['0']\n", "runs 1.seeds is ['0']"),
-    "methods are no list": (HEAD + "[[runs]]\nmethods = 'alone'\nseeds = [0]\n", "runs 1.methods is 'alone'"),
+    "seeds are text": (
+        HEAD + "[[runs]]\nmethods = ['alone']\nseeds = ['0']\n",
+        "runs 1.seeds is ['0']",
+    ),
+    "methods are no list": (
+        HEAD + "[[runs]]\nmethods = 'alone'\nseeds = [0]\n",
+        "runs 1.methods is 'alone'",
+    ),
     "runs is no list": ("runs = 3\n" + HEAD, "runs is 3"),
     "unknown method": (HEAD + ONE.replace("alone", "colab"), "'colab'; known: alone"),
     "unknown key of a group": (HEAD + ONE + "steps = 3\n", "'steps'; known: methods"),
     "the same run twice": (HEAD + ONE + ONE, "same name; needed: each run once"),
-    "the same settings under two labels": (HEAD + ONE + ONE + "label = 'other'\n", "same settings; needed: each run once"),
+    "the same settings under two labels": (
+        HEAD + ONE + ONE + "label = 'other'\n",
+        "same settings; needed: each run once",
+    ),
     "a label for two methods": (HEAD + RUNS + "label = 'both'\n", "label is 'both' for 2 methods"),
-    "a label with two meanings": (HEAD + ONE + ONE.replace("[0]", "[1]") + "set.margin = 0.5\nlabel = 'alone'\n", "two different settings"),
-    "unknown section": (HEAD + "train.steps = 3\n" + ONE, "'train'; known: data, students, distill, optim"),
+    "a label with two meanings": (
+        HEAD + ONE + ONE.replace("[0]", "[1]") + "set.margin = 0.5\nlabel = 'alone'\n",
+        "two different settings",
+    ),
+    "unknown section": (
+        HEAD + "train.steps = 3\n" + ONE,
+        "'train'; known: data, students, distill, optim",
+    ),
     "unknown setting": (HEAD + "optim.stepz = 3\n" + ONE, "'stepz'; known: "),
-    "a setting of the wrong type": (HEAD.replace("= 8", "= 'ten'") + ONE, "set.optim.steps is 'ten'; needed: int"),
+    "a setting of the wrong type": (
+        HEAD.replace("= 8", "= 'ten'") + ONE,
+        "set.optim.steps is 'ten'; needed: int",
+    ),
     "the seed as a setting": (HEAD + "optim.seed = 3\n" + ONE, "'seed'; known: "),
-    "an impossible setting": (HEAD + ONE + "set.temperature = 0.0\n", "temperature is 0.0; needed: more than 0"),
+    "an impossible setting": (
+        HEAD + ONE + "set.temperature = 0.0\n",
+        "temperature is 0.0; needed: more than 0",
+    ),
     "vary without values": (HEAD + ONE + "vary.margin = []\n", "vary.margin is []"),
     "vary an unknown setting": (HEAD + ONE + "vary.margn = [1.0]\n", "'margn'; known: "),
-    "unknown split": (HEAD.replace("[set]", "score = 'vall'\n[set]") + ONE, "'vall'; known: train, val"),
+    "unknown split": (
+        HEAD.replace("[set]", "score = 'vall'\n[set]") + ONE,
+        "'vall'; known: train, val",
+    ),
     "unknown data set": (HEAD + "data.data = 'camvit'\n" + ONE, "'camvit'; known: "),
     "unknown CNN": (HEAD.replace("test_resnet", "resnet") + ONE, "'resnet'"),
     "two data sets": (HEAD + ONE + "vary.data = ['camvid', 'toyscapes']\n", "different classes"),
@@ -378,26 +552,42 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_in_a_study_file_is_one_line_and_exit_code_2(name, place, tmp_path, capsys, monkeypatch):
+def test_a_mistake_in_a_study_file_is_one_line_and_exit_code_2(
+    name, place, tmp_path, capsys, monkeypatch
+):
     text, needed = MISTAKES[name]
     monkeypatch.chdir(tmp_path)
     Path("bad.toml").write_text(text)
     assert main(["study", "bad.toml", "--root", str(place / "data"), "--dry-run"]) == 2
     said = capsys.readouterr().err
     assert needed in said and len(said.strip().splitlines()) == 1, said
-    assert [path.name for path in tmp_path.iterdir()] == ["bad.toml"], "a mistake must leave nothing behind"
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.toml"], (
+        "a mistake must leave nothing behind"
+    )
 
 
-@pytest.mark.parametrize("flags, needed", [
-    (["--shard", "0/2"], "i/n"), (["--shard", "half"], "i/n"), (["--jobs", "0"], "jobs is 0"), (["--root", "nowhere"], "nowhere"),
-    (["--out", "tiny.toml"], "is a file"), (["--launcher", "submitit", "--shard", "1/2"], "no --shard"),
-    (["--launcher", "submitit", "--job", "gpus"], "NAME=VALUE"), (["--launcher", "submitit", "--cluster", "local", "--job", "x=1"], "submitit"),
-])
-def test_a_mistake_in_the_flags_is_one_line_and_exit_code_2(flags, needed, place, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    "flags, needed",
+    [
+        (["--shard", "0/2"], "i/n"),
+        (["--shard", "half"], "i/n"),
+        (["--jobs", "0"], "jobs is 0"),
+        (["--root", "nowhere"], "nowhere"),
+        (["--out", "tiny.toml"], "is a file"),
+        (["--launcher", "submitit", "--shard", "1/2"], "no --shard"),
+        (["--launcher", "submitit", "--job", "gpus"], "NAME=VALUE"),
+        (["--launcher", "submitit", "--cluster", "local", "--job", "x=1"], "submitit"),
+    ],
+)
+def test_a_mistake_in_the_flags_is_one_line_and_exit_code_2(
+    flags, needed, place, tmp_path, capsys, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     Path("tiny.toml").write_text(HEAD + RUNS)
     root = [] if "--root" in flags else ["--root", str(place / "data")]
     assert main(["study", "tiny.toml", *root, *flags]) == 2
     said = capsys.readouterr().err
     assert needed in said and len(said.strip().splitlines()) == 1, said
-    assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"], "a mistake must leave nothing behind"
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"], (
+        "a mistake must leave nothing behind"
+    )

@@ -3,7 +3,7 @@
 import torch
 
 from checking import Wrong, need, need_close, need_tensor, random_label
-from collab_seg.metrics import confusion_matrix as kit
+from collab_seg.training.metrics import confusion_matrix as kit
 
 CLASSES = 4
 

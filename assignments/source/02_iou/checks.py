@@ -3,7 +3,7 @@
 import torch
 
 from checking import need, need_close, need_pair, need_tensor, random_label
-from collab_seg.metrics import score
+from collab_seg.training.metrics import score
 
 
 def counts(seed, classes=4):

@@ -3,7 +3,7 @@
 import torch
 
 from checking import Wrong, need, need_close, need_pair, need_tensor, random_logits
-from collab_seg.vit import OverlapPatchEmbed
+from collab_seg.students.vit import OverlapPatchEmbed
 
 
 def inputs(seed, kernel=7, stride=4):

@@ -3,7 +3,7 @@
 import torch
 
 from checking import Wrong, need_close, need_tensor, random_logits
-from collab_seg.vit import EfficientSelfAttention
+from collab_seg.students.vit import EfficientSelfAttention
 
 GRID, WIDTH = (4, 6), 8
 

@@ -3,7 +3,7 @@
 import torch
 
 from checking import need, need_close, need_tensor, random_logits
-from collab_seg.hfd import linear_cka as kit
+from collab_seg.losses.hfd import linear_cka as kit
 
 
 def features(seed, centred=True):

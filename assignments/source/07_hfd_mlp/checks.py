@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from checking import need, need_close, need_tensor, random_logits
-from collab_seg.hfd import ConvMLPTranslator, cosine_distance, normed
+from collab_seg.losses.hfd import ConvMLPTranslator, cosine_distance, normed
 
 
 def layers(conv_mlp, seed=0):

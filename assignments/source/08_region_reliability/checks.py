@@ -3,7 +3,7 @@
 import torch
 
 from checking import need, need_close, need_pair, need_tensor, random_label, random_logits
-from collab_seg.bsd_region import region_mean
+from collab_seg.losses.region import region_mean
 
 
 def asked(region_error, error, label, size):

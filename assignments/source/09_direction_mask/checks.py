@@ -3,7 +3,7 @@
 import torch
 
 from checking import Wrong, need, need_pair, need_tensor, random_logits
-from collab_seg.bsd_region import directions as kit
+from collab_seg.losses.base import directions as kit
 
 
 def asked(directions, cnn_error, vit_error, valid):

@@ -3,8 +3,8 @@
 import torch
 
 from checking import need, need_close, need_tensor, random_label, random_logits
-from collab_seg.bsd_pixel import pixel_directions, soft_kl
-from collab_seg.hfd import masked_mean
+from collab_seg.losses.pixel import pixel_directions, soft_kl
+from collab_seg.losses.base import masked_mean
 
 CLASSES = 5
 

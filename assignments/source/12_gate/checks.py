@@ -10,16 +10,19 @@ from torch import nn
 
 import collab_seg
 from checking import NOT_DONE, need, need_close, need_pair, need_tensor, random_label, random_logits
-from collab_seg import toyscapes
-from collab_seg.bsd_pixel import pixel_directions, soft_kl
-from collab_seg.compare import paired_test
+from collab_seg.data.toy_paint import CLASSES
+from collab_seg.data.toyscapes import render
+from collab_seg.losses.pixel import pixel_directions, soft_kl
+from collab_seg.studies.compare import paired_test
 from collab_seg.core import UserError
-from collab_seg.data import normalize, resize_image, resize_label
-from collab_seg.hfd import masked_mean
-from collab_seg.metrics import Confusion
-from collab_seg.vit import load_students
+from collab_seg.core import resize_label
+from collab_seg.data.reading import resize_image
+from collab_seg.data.views import normalize
+from collab_seg.losses.base import masked_mean
+from collab_seg.training.metrics import Confusion
+from collab_seg.training.run import load_students
 
-CLASSES = len(toyscapes.CLASSES)
+CLASSES = len(CLASSES)
 FIT, MEASURE, STEPS, SEEDS = 16, 16, 120, range(5)
 T95 = {
     2: 12.706,
@@ -57,7 +60,7 @@ def features():
             "with `pip install --editable .`"
         )
     cnn, vit, config = load_students(pair, CLASSES)
-    scenes = [toyscapes.render(index, 1) for index in range(FIT + MEASURE)]  # town 1: the pair was trained on town 0
+    scenes = [render(index, 1) for index in range(FIT + MEASURE)]  # town 1: the pair was trained on town 0
     images = torch.stack(
         [normalize(resize_image(torch.from_numpy(x).permute(2, 0, 1), config.data.size)) for x, _ in scenes]
     )

@@ -1,0 +1,1 @@
+"""The two networks that learn together, and their weights."""
