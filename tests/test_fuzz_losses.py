@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from collab_seg.config import DistillConfig
 from collab_seg.core import IGNORE_INDEX, StudentOutput
 from collab_seg.losses.hfd import HFD, HFD_DISTANCES
-from collab_seg.losses.methods import LOSSES
+from collab_seg.losses.methods import TERMS
 from collab_seg.losses.pixel import PixelBSD
 from collab_seg.losses.region import REGION_DISTANCES, RegionBSD
 from collab_seg.training.step import task_loss
@@ -209,12 +209,12 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize("term", LOSSES)
+@pytest.mark.parametrize("term", TERMS)
 @settings(FUZZ, max_examples=25)
 @given(pair=pairs(), change=st.sampled_from(CHANGES))
 def test_every_loss_of_the_registry(term, pair, change):
     distill = dataclasses.replace(DistillConfig(), **change)
-    check(lambda cnn, vit: LOSSES[term](distill, cnn, vit), *pair)
+    check(lambda cnn, vit: TERMS[term].build(distill, cnn, vit), *pair)
 
 
 @settings(FUZZ, max_examples=120)
@@ -263,19 +263,19 @@ def plain_pair():
 
 
 @pytest.mark.parametrize("name", WRONG)
-@pytest.mark.parametrize("term", LOSSES)
+@pytest.mark.parametrize("term", TERMS)
 def test_what_does_not_fit_is_a_value_error(term, name):
     cnn, vit, target = plain_pair()
-    loss = seeded(lambda c, v: LOSSES[term](DistillConfig(), c, v), cnn, vit, torch.float32)
+    loss = seeded(lambda c, v: TERMS[term].build(DistillConfig(), c, v), cnn, vit, torch.float32)
     with pytest.raises(ValueError, match="needed"):
         loss(*WRONG[name](cnn, vit, target))
 
 
 @pytest.mark.parametrize("part", ["low", "high", "logits", "target"])
-@pytest.mark.parametrize("term", LOSSES)
+@pytest.mark.parametrize("term", TERMS)
 def test_an_empty_map_is_a_value_error(term, part):
     cnn, vit, target = plain_pair()
-    loss = seeded(lambda c, v: LOSSES[term](DistillConfig(), c, v), cnn, vit, torch.float32)
+    loss = seeded(lambda c, v: TERMS[term].build(DistillConfig(), c, v), cnn, vit, torch.float32)
     if part == "target":
         target = target[:, :0]
     else:
