@@ -10,7 +10,7 @@ import pytest
 from conftest import tiny_config
 from PIL import Image
 
-from collab_seg.config import Config, DataConfig, ImageConfig, check_config
+from collab_seg.config import Config, DataConfig, ImageConfig
 from collab_seg.core import UserError
 from collab_seg.data.check import check_report
 from collab_seg.data.folder import find_folder
@@ -19,6 +19,7 @@ from collab_seg.data.layouts import _say_once, in_val, pair_names, split_of
 from collab_seg.data.pairs import list_images
 from collab_seg.data.reading import undecoded
 from collab_seg.data.sources import open_source
+from collab_seg.limits import check_config
 from collab_seg.training.loop import train
 from collab_seg.use import cli
 from collab_seg.use.predict import find_pictures

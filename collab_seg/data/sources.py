@@ -6,9 +6,10 @@
 __all__ = ["open_source", "get_source"]
 
 # %% ../../nbs/kit/data_sources.ipynb #cell-003
-from ..config import ImageConfig, check_ranges
+from ..config import ImageConfig
 from ..core import one_of
 from .base import OWN, SOURCES, Source
+from ..limits import check_ranges
 
 
 # %% ../../nbs/kit/data_sources.ipynb #cell-005

@@ -31,7 +31,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from ..config import Config, check_config
+from ..config import Config
 from ..core import UserError, seed_everything
 from ..data.base import Source
 from ..data.check import check_before
@@ -39,6 +39,7 @@ from ..data.reading import read_image
 from ..data.scenes import Scenes
 from ..data.sources import open_source
 from ..files import write_atomic
+from ..limits import check_config
 from ..losses.methods import known_method, method_losses
 from ..students.base import Student
 from ..students.build import build_students

@@ -38,20 +38,14 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from collab_seg.config import (
-    Config,
-    DataConfig,
-    StudentConfig,
-    check_config,
-    config_from_json,
-    config_to_json,
-)
+from ..config import Config, DataConfig, StudentConfig, config_from_json, config_to_json
 from ..core import UserError
 from ..data.base import Source
 from ..data.hub import LABEL_FIELDS, labels_from, labels_of
 from ..data.scenes import Scenes
 from ..data.views import Augmented, PositionSampler
 from ..files import read_json, read_text, write_atomic
+from ..limits import check_config
 from ..losses.base import processes
 from ..students.base import Student
 from ..students.build import build_students
