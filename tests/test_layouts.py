@@ -253,7 +253,7 @@ def test_a_valid_folder_is_the_validation_part(tmp_path):
 def test_splits_of_hugging_face_data_go_by_the_same_names(tmp_path):
     from datasets import DatasetDict
 
-    from collab_seg.data.toyscapes import as_dataset
+    from collab_seg.data.base import as_dataset
 
     put(tmp_path, "a.png", "a_mask.png")
     rows = as_dataset([str(tmp_path / "a.png")], [str(tmp_path / "a_mask.png")])
