@@ -10,7 +10,7 @@ _HOME = {
     "StudentConfig": "config",
     "DistillConfig": "config",
     "OptimConfig": "config",
-    "PRESETS": "config",
+    "PRESETS": "presets",
     "StudentOutput": "core",
     "Directed": "core",
     "UserError": "core",

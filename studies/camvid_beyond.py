@@ -15,11 +15,12 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from collab_seg.config import PRESETS, Config
+from collab_seg.config import Config
 from collab_seg.core import StudentOutput
 from collab_seg.losses.base import on_one_grid
 from collab_seg.losses.controls import gated
 from collab_seg.losses.pixel import pixel_directions
+from collab_seg.presets import PRESETS
 from collab_seg.studies import plan as plans
 from collab_seg.studies import work
 from collab_seg.training import loop

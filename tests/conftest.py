@@ -57,7 +57,8 @@ def pytest_sessionfinish(session):
 
 def tiny_config(method="collab", seed=0, steps=3, **data):
     """Settings that train in seconds."""
-    from collab_seg.config import PRESETS, DistillConfig
+    from collab_seg.config import DistillConfig
+    from collab_seg.presets import PRESETS
 
     toy = PRESETS["toy"]
     return dataclasses.replace(

@@ -10,7 +10,6 @@ from conftest import tiny_config
 from PIL import Image
 
 from collab_seg.config import (
-    PRESETS,
     Config,
     DataConfig,
     OptimConfig,
@@ -22,6 +21,7 @@ from collab_seg.data.reading import read_shape, resize_image, undecoded
 from collab_seg.data.scenes import Scenes
 from collab_seg.data.sources import open_source
 from collab_seg.data.views import normalize
+from collab_seg.presets import PRESETS
 from collab_seg.training.evaluate import WAYS, evaluate, open_students, score_run
 from collab_seg.training.loop import train
 from collab_seg.training.metrics import Confusion

@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file, save, save_file
 
-from collab_seg.config import Config, check_config, config_from_json, config_to_json
+from collab_seg.config import Config, config_from_json, config_to_json
 from collab_seg.core import UserError
 from collab_seg.data.check import check_report
 from collab_seg.data.reading import read_image, read_label
 from collab_seg.data.sources import get_source
+from collab_seg.limits import check_config
 from collab_seg.students.weights import read_weights
 from collab_seg.studies.compare import read_results
 from collab_seg.training.loop import Stopped, train

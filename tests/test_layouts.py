@@ -10,7 +10,7 @@ import pytest
 from conftest import tiny_config
 from PIL import Image
 
-from collab_seg.config import Config, DataConfig, ImageConfig, check_config
+from collab_seg.config import Config, DataConfig, ImageConfig
 from collab_seg.core import UserError
 from collab_seg.data.check import check_report
 from collab_seg.data.folder import find_folder
@@ -19,6 +19,7 @@ from collab_seg.data.layouts import _say_once, in_val, pair_names, split_of
 from collab_seg.data.pairs import list_images
 from collab_seg.data.reading import undecoded
 from collab_seg.data.sources import open_source
+from collab_seg.limits import check_config
 from collab_seg.training.loop import train
 from collab_seg.use import cli
 from collab_seg.use.predict import find_pictures
@@ -252,7 +253,7 @@ def test_a_valid_folder_is_the_validation_part(tmp_path):
 def test_splits_of_hugging_face_data_go_by_the_same_names(tmp_path):
     from datasets import DatasetDict
 
-    from collab_seg.data.toyscapes import as_dataset
+    from collab_seg.data.base import as_dataset
 
     put(tmp_path, "a.png", "a_mask.png")
     rows = as_dataset([str(tmp_path / "a.png")], [str(tmp_path / "a_mask.png")])

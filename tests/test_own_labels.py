@@ -12,12 +12,13 @@ import pytest
 from conftest import tiny_config
 from PIL import Image
 
-from collab_seg.config import ImageConfig, check_ranges
+from collab_seg.config import ImageConfig
 from collab_seg.core import UserError
 from collab_seg.data.check import check_before, check_report, check_split, scan_rows
 from collab_seg.data.classes import ClassLine, own_labels, read_classes
 from collab_seg.data.reading import read_label
 from collab_seg.data.sources import open_source
+from collab_seg.limits import check_ranges
 from collab_seg.training.evaluate import score_run
 from collab_seg.training.loop import train
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 from conftest import DEVICE, tiny_config
 
-from collab_seg.config import PRESETS, DataConfig, config_from_json, config_to_json
+from collab_seg.config import DataConfig, config_from_json, config_to_json
 from collab_seg.core import UserError
 from collab_seg.data.scenes import Scenes
 from collab_seg.data.sources import get_source
 from collab_seg.losses.methods import METHODS, method_losses
+from collab_seg.presets import PRESETS
 from collab_seg.students.build import build_students
 from collab_seg.training.evaluate import evaluate
 from collab_seg.training.loop import train

@@ -19,8 +19,6 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from collab_seg.config import (
-    PAIRS,
-    PRESETS,
     OptimConfig,
     StudentConfig,
     config_from_json,
@@ -28,6 +26,7 @@ from collab_seg.config import (
     config_to_json,
 )
 from collab_seg.core import UserError
+from collab_seg.presets import PAIRS, PRESETS
 from collab_seg.students.build import build_students
 from collab_seg.studies.plan import read_study
 from collab_seg.studies.work import gpu_of

@@ -10,13 +10,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from collab_seg.config import PAIRS
+from collab_seg.presets import PAIRS
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = {"camvid": (360, 480), "voc": (372, 492), "cityscapes": (1024, 2048)}
 ROWS = """import json, sys
-from collab_seg.core import PAIRS
-from collab_seg.cost import cost_row
+from collab_seg.presets import PAIRS
+from collab_seg.training.cost import cost_row
 preset, root = sys.argv[1:]
 for number, pair in enumerate(PAIRS):
     print("ROW", json.dumps(cost_row(preset, pair, root=None if number else root)))

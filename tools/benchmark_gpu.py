@@ -17,8 +17,8 @@ import pandas as pd
 import torch
 from benchmark_cost import ROOT, SIZES
 
-from collab_seg.config import PAIRS, PRESETS
 from collab_seg.data.sources import open_source
+from collab_seg.presets import PAIRS, PRESETS
 from collab_seg.training.cost import crop_flops
 from collab_seg.training.device import forget_peak, peak_mb
 from collab_seg.training.run import environment

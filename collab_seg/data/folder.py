@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..config import ImageConfig
 from ..core import UserError, plain
-from .base import OWN, Source
+from .base import Source, register_own
 from .classes import own_labels
 from .layouts import SPLIT_NAMES, _say_once, find_parts, in_val, pair_names, split_of
 from collab_seg.data.pairs import (
@@ -209,4 +209,4 @@ def open_folder(settings: ImageConfig) -> Source:
 
 
 # %% ../../nbs/kit/data_folder.ipynb #cell-013
-OWN["folder"] = open_folder
+register_own("folder", open_folder)

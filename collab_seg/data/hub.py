@@ -26,7 +26,7 @@ from pathlib import Path
 
 from ..config import ImageConfig
 from ..core import UserError, one_of
-from .base import OWN, Source
+from .base import Source, register_own
 from .classes import own_labels
 from .layouts import SPLIT_NAMES, in_val
 from .pairs import MissingSplit
@@ -273,4 +273,4 @@ def open_hf(settings: ImageConfig) -> Source:
 
 
 # %% ../../nbs/kit/data_hub.ipynb #cell-023
-OWN["hf"] = open_hf
+register_own("hf", open_hf)

@@ -30,19 +30,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from collab_seg.config import (
-    PRESETS,
-    Config,
-    DistillConfig,
-    StudentConfig,
-    check_config,
-    config_from_dict,
-    config_sha,
-)
+from ..config import Config, DistillConfig, StudentConfig, config_from_dict, config_sha
 from ..core import UserError, one_of
 from ..data.scenes import thinned
 from ..data.sources import open_source
+from ..limits import check_config
 from ..losses.methods import known_method, method_losses
+from ..presets import PRESETS
 from ..students.build import build_students
 
 

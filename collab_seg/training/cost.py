@@ -29,10 +29,11 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
-from ..config import PAIRS, PRESETS, Config, config_sha
+from ..config import Config, config_sha
 from ..core import StudentOutput, one_of
 from ..data.sources import open_source
 from ..losses.methods import METHODS, method_losses
+from ..presets import PAIRS, PRESETS
 from ..students.build import build_students
 from .loop import train
 from .run import environment

@@ -16,16 +16,13 @@ import time
 from pathlib import Path
 
 import torch
-from .data import data_state, make_batches, same_data
-from .log import CSVLog, kept_rows
-from .teachers import running_mean
-from .weighting import class_weights
+from .pictures import save_pictures
 from safetensors.torch import save
 from torch import nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from ..config import Config, check_config
+from ..config import Config
 from ..core import UserError, seed_everything
 from ..data.base import Source
 from ..data.check import check_before
@@ -33,9 +30,11 @@ from ..data.reading import read_image
 from ..data.scenes import Scenes
 from ..data.sources import open_source
 from ..files import write_atomic
+from ..limits import check_config
 from ..losses.methods import known_method
 from ..students.base import Student
 from ..students.build import build_students
+from .data import data_state, make_batches, same_data
 from collab_seg.training.device import (
     DISTRIBUTED_ERRORS,
     forget_peak,
@@ -44,12 +43,14 @@ from collab_seg.training.device import (
     room_for,
     synchronized,
 )
-from .evaluate import save_pictures
+from .log import CSVLog, kept_rows
 from .optim import make_optimizer
 from .run import Run, leave_nothing, open_run, snapshot_plan, start_run, sweep
 from .state import load_state, save_state
 from .step import PATIENCE, Pair, make_pair, train_step
+from .teachers import running_mean
 from .track import Tracked, known_trackers
+from .weighting import class_weights
 
 
 # %% ../../nbs/kit/training_loop.ipynb #cell-006

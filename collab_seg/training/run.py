@@ -18,11 +18,12 @@ from pathlib import Path
 
 import torch
 
-from ..config import Config, StudentConfig, check_config, config_from_json, config_to_json
+from ..config import Config, StudentConfig, config_from_json, config_to_json
 from ..core import UserError
 from ..data.base import Source
 from ..data.hub import LABEL_FIELDS, labels_from, labels_of
 from ..files import read_json, read_text, write_atomic
+from ..limits import check_config
 from ..losses.base import processes
 from ..students.base import Student
 from ..students.build import build_students

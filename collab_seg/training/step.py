@@ -10,9 +10,6 @@ import math
 
 import torch
 import torch.nn.functional as F
-from .parts import backward_in_parts, outputs_in_parts
-from .teachers import TEACHERS_BY_NAME, own_view
-from .weighting import WEIGHTINGS
 from torch import nn
 
 from ..config import Config
@@ -22,6 +19,9 @@ from ..losses.hfd import map_cka
 from ..losses.methods import method_losses, term_weight
 from ..students.base import Student
 from .optim import learning_rate
+from .parts import backward_in_parts, outputs_in_parts
+from .teachers import TEACHERS_BY_NAME, own_view
+from .weighting import WEIGHTINGS
 
 
 # %% ../../nbs/course/07_loop.ipynb #cell-013

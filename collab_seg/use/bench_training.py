@@ -31,13 +31,14 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from ..config import PRESETS, Config
+from ..config import Config
 from ..core import IGNORE_INDEX
 from ..data.scenes import Scenes
 from ..data.sources import open_source
 from ..data.toyscapes import render
 from ..data.views import MEAN, STD
 from ..losses.methods import method_losses
+from ..presets import PRESETS
 from ..students.build import build_students
 from ..training.device import make_accelerator
 from ..training.optim import make_optimizer

@@ -27,10 +27,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..config import PRESETS
 from ..core import UserError
 from ..data.scenes import Scenes
 from ..data.sources import open_source
+from ..presets import PRESETS
 from ..students.build import build_students
 from ..training.metrics import Confusion
 from ..training.run import load_students

@@ -28,8 +28,9 @@ from typing import Annotated
 import tyro
 from tyro.conf import subcommand
 
-from ..config import PRESETS, Config
+from ..config import Config
 from ..core import UserError, one_of, plain
+from ..presets import PRESETS
 from .commands_base import is_main, read_config
 from .commands_data import DataCheck, DataConvert, DataList, DataShow
 from .commands_study import Bench, Cost, Explore, Methods, Report, Reproduce, Study

@@ -11,8 +11,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from ..config import PRESETS
 from ..core import UserError, one_of
+from ..presets import PRESETS
 
 
 # %% ../../nbs/kit/commands_study.ipynb #cell-004
@@ -133,7 +133,7 @@ class Cost:
     def run(self):
         import pandas as pd
 
-        from collab_seg.config import PAIRS
+        from collab_seg.presets import PAIRS
         from collab_seg.training.cost import MEASURED, cost_row
 
         usual = PRESETS[one_of("preset", self.preset, PRESETS)].students.cnn_weights == "imagenet"
