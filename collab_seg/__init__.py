@@ -46,7 +46,7 @@ _HOME = {
     "run_study": "studies.work",
     "reproduce": "studies.reproduce",
     "PretrainedStudent": "use.deploy",
-    "read_results": "studies.compare",
+    "read_results": "studies.results",
     "make_table": "studies.tables",
     "write_report": "studies.report",
 }

@@ -219,8 +219,8 @@ def make_plan(
     found = []
     for number, table in enumerate(file.runs, 1):
         group = config_from_dict(RunGroup, table, f"runs {number}")
-        pairs = group_runs(group, base, f"runs {number}")
-        found += [PlannedRun(*pair[:1], seeded(pair[1], s)) for pair in pairs for s in group.seeds]
+        for label, config in group_runs(group, base, f"runs {number}"):
+            found += [PlannedRun(label, seeded(config, seed)) for seed in group.seeds]
     if not found:
         raise UserError("there are no runs; needed: one [[runs]] with methods and seeds, or more")
     found.sort(key=lambda run: run.seed)  # stable: within a seed the file's order stays
