@@ -36,7 +36,7 @@ _HOME = {
     "TERMS": "losses.methods",
     "METHODS": "losses.methods",
     "evaluate": "training.evaluate",
-    "score_table": "training.evaluate",
+    "score_table": "training.scores",
     "predict_image": "use.predict",
     "predict_files": "use.predict",
     "train": "training.loop",
@@ -46,7 +46,7 @@ _HOME = {
     "run_study": "studies.work",
     "reproduce": "studies.reproduce",
     "PretrainedStudent": "use.deploy",
-    "read_results": "studies.compare",
+    "read_results": "studies.results",
     "make_table": "studies.tables",
     "write_report": "studies.report",
 }

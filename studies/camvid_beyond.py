@@ -16,13 +16,13 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from collab_seg.config import Config
+from collab_seg.presets import PRESETS
 from collab_seg.core import StudentOutput
 from collab_seg.losses.base import on_one_grid
 from collab_seg.losses.controls import gated
 from collab_seg.losses.pixel import pixel_directions
-from collab_seg.presets import PRESETS
-from collab_seg.studies import plan as plans
-from collab_seg.studies import work
+from collab_seg.studies.plan import PlannedRun, StudyPlan
+from collab_seg.studies.runs import prepare_folder, try_run
 from collab_seg.training import loop
 from collab_seg.training.optim import make_optimizer
 from collab_seg.training.step import Pair
@@ -230,13 +230,13 @@ def main():
                 data=replace(config.data, root=asked.root),
                 optim=replace(config.optim, seed=seed, steps=asked.steps),
             )
-            plan.append(plans.Run(label, config))
+            plan.append(PlannedRun(label, config))
             makers[label] = (*made, *(Pair, make_optimizer)[len(made) :])
-    study = plans.Study("camvid_beyond", "ways beyond the method", "held_out", tuple(plan))
-    attempt = work.open_folder(study, asked.out)
+    study = StudyPlan("camvid_beyond", "ways beyond the method", "held_out", tuple(plan))
+    attempt = prepare_folder(study, asked.out)
     for run in plan:
         loop.Pair, loop.make_optimizer = makers[run.label]
-        print(run.folder, work.try_run(study, run, asked.out, attempt, progress=False), flush=True)
+        print(run.folder, try_run(study, run, asked.out, attempt, progress=False), flush=True)
 
 
 if __name__ == "__main__":

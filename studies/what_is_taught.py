@@ -14,12 +14,13 @@ import torch
 
 from collab_seg.config import config_sha
 from collab_seg.core import IGNORE_INDEX, resize_label
+from collab_seg.csv_tables import append_rows
 from collab_seg.data.scenes import Scenes
 from collab_seg.data.sources import open_source
 from collab_seg.data.views import normalize
 from collab_seg.losses.base import on_one_grid
 from collab_seg.losses.pixel import pixel_directions, soft_kl
-from collab_seg.training.evaluate import append_rows, open_students
+from collab_seg.training.evaluate import open_students
 
 
 @torch.no_grad()

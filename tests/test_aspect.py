@@ -22,7 +22,8 @@ from collab_seg.data.scenes import Scenes
 from collab_seg.data.sources import open_source
 from collab_seg.data.views import normalize
 from collab_seg.presets import PRESETS
-from collab_seg.training.evaluate import WAYS, evaluate, open_students, score_run
+from collab_seg.show import STUDENTS
+from collab_seg.training.evaluate import evaluate, open_students, score_run
 from collab_seg.training.loop import train
 from collab_seg.training.metrics import Confusion
 from collab_seg.use import cli
@@ -74,10 +75,10 @@ def scores_of_masks(run, root, out):
     """The counts of the masks that `predict` writes, read back from their files."""
     files = sorted((root / "images" / "val").iterdir())
     predict_files(run, files, out, progress=False, masks="ids")
-    counts = {way: Confusion(3) for way in WAYS}
+    counts = {way: Confusion(3) for way in STUDENTS}
     for file in files:
         truth = torch.from_numpy(np.array(Image.open(root / "labels" / "val" / f"{file.stem}.png")))
-        for way in WAYS:
+        for way in STUDENTS:
             counts[way].update(
                 torch.from_numpy(np.array(Image.open(out / way / f"{file.stem}.png"))), truth
             )
@@ -87,7 +88,7 @@ def scores_of_masks(run, root, out):
 def test_the_score_is_that_of_the_masks(kept, tmp_path):
     run, root = kept
     scores, masks = score_run(run)[0], scores_of_masks(run, root, tmp_path / "seen")
-    for way in WAYS:
+    for way in STUDENTS:
         assert (
             torch.equal(scores[way].iou, masks[way].iou)
             and scores[way].accuracy == masks[way].accuracy
@@ -98,7 +99,7 @@ def test_stretched_the_score_is_another_than_that_of_the_masks_and_eval_says_so(
     root = photos(tmp_path)
     run = train(own_config(root, steps=20, aspect="stretch"), tmp_path / "run", progress=False)
     scores, masks = score_run(run)[0], scores_of_masks(run, root, tmp_path / "seen")
-    assert any(scores[way].accuracy != masks[way].accuracy for way in WAYS)
+    assert any(scores[way].accuracy != masks[way].accuracy for way in STUDENTS)
     assert cli.main(["eval", str(run), "--no-progress"]) == 0
     assert (
         "note: 4 of 5 images have another shape than 48x64 and were stretched to it"
@@ -227,7 +228,7 @@ def test_another_data_set_is_read_by_its_own_rule(tiny_run, tmp_path):
 
 
 def test_pictures_of_photos_of_every_shape_are_drawn(kept, tmp_path):
-    from collab_seg.training.evaluate import save_pictures
+    from collab_seg.training.pictures import save_pictures
 
     run, _ = kept
     scores, source, students, scenes = score_run(run)

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 
 from collab_seg.core import UserError
 from collab_seg.files import write_atomic
-from collab_seg.training.loop import Loop, Stopped, train
-from collab_seg.training.run import CSVLog
+from collab_seg.training.log import CSVLog
+from collab_seg.training.loop import Stopped, Training, train
 from collab_seg.training.step import task_loss
 
 SAME = ("metrics.csv", "cnn.safetensors", "vit.safetensors", "scores_toyscapes_val.json")
@@ -123,7 +123,7 @@ def test_a_full_disk_is_one_line_and_what_was_saved_stays_whole(what, code, tmp_
 @pytest.mark.parametrize("spoil", ["cut", "gone", "other students", "not JSON", "a pickle"])
 def test_a_spoiled_checkpoint_is_one_line(spoil, tmp_path, monkeypatch):
     config, run = tiny_config(steps=4), tmp_path / "run"
-    monkeypatch.setattr(Loop, "finish", lambda self: None)
+    monkeypatch.setattr(Training, "finish", lambda self: None)
     train(config, run, progress=False, save_every=2)
     state = run / "state-4.safetensors"
     if spoil == "cut":

@@ -17,13 +17,13 @@ from PIL import Image
 
 from collab_seg.config import ImageConfig, StudentConfig
 from collab_seg.core import UserError
-from collab_seg.data.reading import undecoded
 from collab_seg.students.build import build_students
 from collab_seg.students.weights import read_weights
-from collab_seg.training.evaluate import open_students, score_notes
+from collab_seg.training.evaluate import open_students
 from collab_seg.training.loop import train
 from collab_seg.training.metrics import Confusion
 from collab_seg.training.run import run_config
+from collab_seg.training.scores import score_notes
 from collab_seg.use import cli
 from collab_seg.use.commands_data import DataCheck
 from collab_seg.use.commands_study import Reproduce, Study
@@ -336,7 +336,7 @@ def test_a_million_names_are_compared_in_seconds(monkeypatch):
     from datasets import Dataset
 
     from collab_seg.data.base import Source
-    from collab_seg.training.run import data_state
+    from collab_seg.training.data import data_state
 
     cells = [{"path": f"/a/{number}.png", "bytes": None} for number in range(10**6)]
     rows = Dataset.from_dict({"image": cells, "label": cells})

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from collab_seg.losses.peers import (
+from collab_seg.losses.others import (
     Mutual,
     attention_gap,
     channel_kl,

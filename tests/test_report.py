@@ -11,14 +11,10 @@ from pathlib import Path
 import pytest
 
 from collab_seg.core import UserError
-from collab_seg.studies.compare import made_up_study, read_results
-from collab_seg.studies.report import (
-    FIGURES,
-    check_shown,
-    report_command,
-    shown_lines,
-    write_report,
-)
+from collab_seg.studies.figures import FIGURES
+from collab_seg.studies.made_up import made_up_study
+from collab_seg.studies.report import check_shown, report_command, shown_lines, write_report
+from collab_seg.studies.results import read_results
 from collab_seg.studies.tables import TABLES, make_table
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -16,11 +16,13 @@ from collab_seg.data.sources import get_source
 from collab_seg.losses.methods import METHODS, method_losses
 from collab_seg.presets import PRESETS
 from collab_seg.students.build import build_students
+from collab_seg.training.data import make_batches
 from collab_seg.training.evaluate import evaluate
 from collab_seg.training.loop import train
-from collab_seg.training.run import load_students, make_batches
+from collab_seg.training.run import load_students
 from collab_seg.training.state import save_state
-from collab_seg.training.step import Pair, class_weights, task_loss
+from collab_seg.training.step import Pair, task_loss
+from collab_seg.training.weighting import class_weights
 
 DETERMINISTIC = ("metrics.csv", "cnn.safetensors", "vit.safetensors", "config.json")
 

@@ -29,7 +29,7 @@ from collab_seg.core import UserError
 from collab_seg.presets import PAIRS, PRESETS
 from collab_seg.students.build import build_students
 from collab_seg.studies.plan import read_study
-from collab_seg.studies.work import gpu_of
+from collab_seg.studies.workers import gpu_of
 from collab_seg.training.device import make_accelerator, room_for, synchronized
 from collab_seg.training.evaluate import windowed
 from collab_seg.training.loop import Stopped, train

@@ -46,7 +46,7 @@ PROCESSES = multiprocessing.get_context(
     "forkserver"
 )  # its children have PyTorch already and start at once
 PROCESSES.set_forkserver_preload(
-    ["collab_seg.experiments", "collab_seg.peers", "collab_seg.cli", "accelerate", "datasets"]
+    ["collab_seg.studies.work", "collab_seg.use.cli", "accelerate", "datasets"]
 )
 
 
@@ -66,20 +66,20 @@ def study_process(arguments, log, work_log=None, kill_at=None):
     """What a child does: a command; it may note what it works on, or die at its n-th file."""
     import torch
 
-    from collab_seg.studies import work
+    from collab_seg.studies import runs
 
     torch.set_num_threads(1)
     os.setsid()
     sys.stdout = sys.stderr = open(log, "a", buffering=1)
     if work_log:
-        do_run = work.do_run
+        do_run = runs.do_run
 
         def noted(study, run, *rest):
             with open(work_log, "a") as file:
                 file.write(f"{run.folder}\n")
             do_run(study, run, *rest)
 
-        work.do_run = noted
+        runs.do_run = noted
     if kill_at:
         replace, count = os.replace, iter(range(1, 10**6))
 

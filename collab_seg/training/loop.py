@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 import torch
-from .pictures import save_pictures
 from safetensors.torch import save
 from torch import nn
 from torch.utils.data import DataLoader
@@ -45,6 +44,7 @@ from collab_seg.training.device import (
 )
 from .log import CSVLog, kept_rows
 from .optim import make_optimizer
+from .pictures import save_pictures
 from .run import Run, leave_nothing, open_run, snapshot_plan, start_run, sweep
 from .state import load_state, save_state
 from .step import PATIENCE, Pair, make_pair, train_step

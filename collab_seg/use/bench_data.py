@@ -41,8 +41,8 @@ from ..data.views import MEAN, STD
 from ..losses.hfd import HFD
 from ..losses.pixel import PixelBSD
 from ..losses.region import RegionBSD
+from ..training.data import make_batches
 from ..training.metrics import Confusion
-from ..training.run import make_batches
 from collab_seg.use.bench_training import (
     Trainer,
     UsualScenes,

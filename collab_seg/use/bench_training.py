@@ -40,9 +40,9 @@ from ..data.views import MEAN, STD
 from ..losses.methods import method_losses
 from ..presets import PRESETS
 from ..students.build import build_students
+from ..training.data import make_batches
 from ..training.device import make_accelerator
 from ..training.optim import make_optimizer
-from ..training.run import make_batches
 from ..training.step import Pair, task_loss, train_step
 from .measure import Setting, in_turn, peak_bytes, row, timed
 

@@ -37,16 +37,11 @@ def report(run, split, data=None, root=None, json_path=None, csv_path=None, prog
     "Score a run, print the table, write what was asked for; `how`: see score_run. Returns the students and the scenes."
     import torch
 
+    from collab_seg.csv_tables import append_rows
     from collab_seg.losses.base import of_all
-    from collab_seg.training.evaluate import (
-        append_rows,
-        result_rows,
-        score_notes,
-        score_run,
-        score_table,
-        scores_name,
-    )
-    from collab_seg.training.run import run_config
+    from collab_seg.training.evaluate import score_run
+    from collab_seg.training.run import Run, run_config
+    from collab_seg.training.scores import result_rows, score_notes, score_table
 
     if not (Path(run) / "summary.json").is_file():
         run_config(run)  # no run at all is another mistake
@@ -82,7 +77,7 @@ def report(run, split, data=None, root=None, json_path=None, csv_path=None, prog
         append_rows(csv_path, rows)
     rows = [row | how for row in rows]
     write_atomic(
-        Path(json_path or Path(run) / scores_name(source, split, bool(how))),
+        Path(json_path or Run(run).scores(source, split, bool(how))),
         json.dumps(rows, indent=2) + "\n",
     )
     return students, scenes

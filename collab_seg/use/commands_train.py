@@ -72,8 +72,8 @@ class Train:
 
     def run(self):
         from collab_seg.data.sources import open_source
-        from collab_seg.training.evaluate import save_pictures
         from collab_seg.training.loop import train
+        from collab_seg.training.pictures import save_pictures
         from collab_seg.training.run import run_config
 
         config = self.config

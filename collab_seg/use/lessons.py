@@ -39,9 +39,9 @@ from ..data.views import denormalize
 from ..losses.base import on_one_grid
 from ..losses.pixel import pixel_directions, soft_kl
 from ..losses.region import region_directions
-from ..show import TEACHERS, colorize, teacher_picture
+from ..show import STUDENTS, TEACHERS, colorize, teacher_picture
 from ..students.base import likeliest
-from ..training.evaluate import WAYS, open_students
+from ..training.evaluate import open_students
 from ..training.run import run_config
 
 # %% ../../nbs/kit/lessons.ipynb #cell-006
@@ -114,7 +114,7 @@ def look(cnn, vit, images, truth=None) -> Seen:  # (1, 3, H, W) normalised; (H, 
         for student in (cnn, vit)
     ]
     each = [upsample(output.logits.float(), size).softmax(1) for output in outputs]
-    guesses = dict(zip(WAYS, (likeliest(p)[0].byte().numpy() for p in (*each, sum(each) / 2))))
+    guesses = dict(zip(STUDENTS, (likeliest(p)[0].byte().numpy() for p in (*each, sum(each) / 2))))
     outputs = on_one_grid(*outputs)
     truth = None if truth is None else resize_label(truth, size)
     label = None if truth is None else resize_label(truth, outputs[0].logits.shape[-2:])[None]

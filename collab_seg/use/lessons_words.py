@@ -33,7 +33,7 @@ from ..data.views import normalize
 from ..files import write_atomic
 from ..losses.base import masked_mean, pixel_errors
 from ..losses.region import region_mean
-from ..training.evaluate import WAYS
+from ..show import STUDENTS
 from ..training.metrics import Confusion
 from ..training.step import flow, low_cka
 from collab_seg.use.lessons import (
@@ -196,10 +196,10 @@ def score_ages(ages: Snapshots, scenes: dict) -> pd.DataFrame:
     rows = []
     for step in ages.steps:
         cnn, vit, source = ages.students(step)
-        counts, others = {way: Confusion(len(source.classes)) for way in WAYS}, []
+        counts, others = {way: Confusion(len(source.classes)) for way in STUDENTS}, []
         for image, truth in scenes.values():
             seen = look(cnn, vit, normalize(image)[None], truth)
-            for way in WAYS:
+            for way in STUDENTS:
                 counts[way].update(
                     torch.from_numpy(seen.guesses[way]), torch.from_numpy(seen.truth)
                 )
@@ -213,7 +213,7 @@ def score_ages(ages: Snapshots, scenes: dict) -> pd.DataFrame:
             )
         means = dict(zip(("cka", "cnn_teaches", "vit_teaches"), np.mean(others, axis=0)))
         rows.append(
-            {"step": step} | {f"miou_{way}": counts[way].score().miou for way in WAYS} | means
+            {"step": step} | {f"miou_{way}": counts[way].score().miou for way in STUDENTS} | means
         )
     return pd.DataFrame(rows).round(4)
 
