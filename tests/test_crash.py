@@ -109,7 +109,8 @@ def test_a_full_disk_is_one_line_and_what_was_saved_stays_whole(what, code, tmp_
             raise OSError(code, os.strerror(code), str(self.path))
         append(self)
 
-    monkeypatch.setattr("collab_seg.training.state.write_atomic", full)
+    for module in ("loop", "run", "state"):
+        monkeypatch.setattr(f"collab_seg.training.{module}.write_atomic", full)
     monkeypatch.setattr(CSVLog, "flush", full_log)
     with pytest.raises(UserError, match="--resume"):
         train(config, run, progress=False, save_every=2)
