@@ -42,7 +42,7 @@ def _open_splits(study: StudyPlan):
 
 # %% ../../nbs/kit/studies_check.ipynb #cell-011
 def check_study(
-    study: StudyPlan,
+    study: StudyPlan,  # what `read_study` returns
     weights: bool = True,  # False: do without ImageNet's weights, as to look at a plan
 ) -> None:
     "UserError if a run could not start: its data, a split, a network, a loss or its weights."

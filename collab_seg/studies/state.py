@@ -97,7 +97,7 @@ def standing(run: PlannedRun, out, done: set) -> Standing:
 
 # %% ../../nbs/kit/studies_state.ipynb #cell-019
 def standings(
-    study: StudyPlan,
+    study: StudyPlan,  # what `read_study` returns
     out,  # the folder of the study
 ) -> list[Standing]:  # one a run, in the order of the plan
     "Where each run of a study stands."
@@ -106,7 +106,7 @@ def standings(
 
 # %% ../../nbs/kit/studies_state.ipynb #cell-020
 def status_table(
-    study: StudyPlan,
+    study: StudyPlan,  # what `read_study` returns
     found: list[Standing],  # what `standings` returns
 ) -> pd.DataFrame:  # of text: a row a label, a column a seed
     "How far each run is."
