@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["to_transformers", "to_smp"]
 
-# %% ../../nbs/kit/other_libraries.ipynb #cell-002
+# %% ../../nbs/kit/other_libraries.ipynb #cell-004
 import torch
 
 from ..core import UserError
@@ -15,36 +15,57 @@ from ..students.segformer import segformer_name
 from ..students.vit import MiT
 
 
-# %% ../../nbs/kit/other_libraries.ipynb #cell-006
-def to_transformers(student: Student, classes=None):  # classes: their names
-    "A MiT student as transformers' SegformerForSemanticSegmentation, with the same weights and the same logits."
+# %% ../../nbs/kit/other_libraries.ipynb #cell-007
+def _ours(weights: dict, name: str):
+    "The tensor of ours for this name of theirs, spelled our way; keys are our first half."
+    for half, part in enumerate(("k_proj", "v_proj")):
+        if part in name:
+            return weights[name.replace(part, "kv")].chunk(2)[half]
+    return weights[name]
+
+
+# %% ../../nbs/kit/other_libraries.ipynb #cell-008
+def segformer_shape(student: Student, names: dict[int, str]) -> dict:
+    "The settings of a SegformerConfig for a student's form; names are those of the classes."
+    stages = student.encoder.stages
+    first = [stage.blocks[0].attention for stage in stages]
+    return {
+        "hidden_sizes": student.encoder.channels,
+        "depths": [len(stage.blocks) for stage in stages],
+        "num_attention_heads": [a.heads for a in first],
+        "sr_ratios": [a.reduction for a in first],
+        "decoder_hidden_size": student.high_channels,
+        "id2label": names,
+        "label2id": {name: i for i, name in names.items()},
+    }
+
+
+# %% ../../nbs/kit/other_libraries.ipynb #cell-009
+def _need_mit(student: Student) -> None:
     if not isinstance(student.encoder, MiT):
         raise UserError(
-            f"this student's encoder is {type(student.encoder).__name__}; needed: a MiT, such as mit_b0 "
+            f"this student's encoder is {type(student.encoder).__name__}; "
+            "needed: a MiT, such as mit_b0 "
             "(a CNN or PVTv2 student has no counterpart in SegFormer; export it to ONNX)"
         )
-    try:
+
+
+# %% ../../nbs/kit/other_libraries.ipynb #cell-010
+def to_transformers(
+    student: Student,  # with a MiT as its encoder
+    classes=None,  # the names of its classes; None: those that it carries, or their numbers
+):  # -> SegformerForSemanticSegmentation
+    "A student as a SegFormer of transformers, with the same weights and the same logits."
+    _need_mit(student)
+    try:  # slow to import, and not needed by anything else
         from transformers import SegformerConfig, SegformerForSemanticSegmentation
     except ImportError:
         raise UserError(
             "a SegFormer of transformers needs one more package: pip install transformers"
         ) from None
-    first = [stage.blocks[0].attention for stage in student.encoder.stages]
-    names = dict(
-        enumerate(classes or getattr(student, "classes", map(str, range(student.num_classes))))
-    )
-    theirs = SegformerForSemanticSegmentation(
-        SegformerConfig(
-            hidden_sizes=student.encoder.channels,
-            depths=[len(stage.blocks) for stage in student.encoder.stages],
-            num_attention_heads=[a.heads for a in first],
-            sr_ratios=[a.reduction for a in first],
-            decoder_hidden_size=student.high_channels,
-            id2label=names,
-            label2id={name: i for i, name in names.items()},
-        )
-    )
-    ours = student.state_dict()
+    names = classes or getattr(student, "classes", map(str, range(student.num_classes)))
+    config = SegformerConfig(**segformer_shape(student, dict(enumerate(names))))
+    theirs, ours = SegformerForSemanticSegmentation(config), student.state_dict()
     theirs.load_state_dict(
         {
             key: _ours(ours, segformer_name(key)).reshape(old.shape)
@@ -54,32 +75,80 @@ def to_transformers(student: Student, classes=None):  # classes: their names
     return theirs.eval()
 
 
-# %% ../../nbs/kit/other_libraries.ipynb #cell-007
-def _ours(weights: dict, name: str):
-    "The tensor of ours that belongs where theirs has this name, spelled our way; keys are our first half, values the second."
-    for half, part in enumerate(("k_proj", "v_proj")):
-        if part in name:
-            return weights[name.replace(part, "kv")].chunk(2)[half]
-    return weights[name]
+# %% ../../nbs/kit/other_libraries.ipynb #cell-017
+def _copy(ours, theirs):
+    theirs.load_state_dict(ours.state_dict())
 
 
-# %% ../../nbs/kit/other_libraries.ipynb #cell-014
-def to_smp(
-    student: Student, upsampling: int = 4
-):  # 4: logits at the image's size, 1: at a quarter, as ours
-    "A CNN student with the decoder `smp` as segmentation_models.pytorch's DeepLabV3Plus, with the same logits."
-    ours = student.decoder
+# %% ../../nbs/kit/other_libraries.ipynb #cell-018
+def _do_nothing(norm):
+    "A fresh batch norm divides by the root of 1 + eps; its factor takes that back."
+    norm.weight.fill_((1 + norm.eps) ** 0.5)
+
+
+# %% ../../nbs/kit/other_libraries.ipynb #cell-020
+def _fill_separable(unit, conv, norm):
+    "Our separable unit in theirs, without the norm between its halves."
+    depth, between, point, after = unit[:4]
+    factor = between.weight / (between.running_var + between.eps).sqrt()
+    conv[0].weight.copy_(depth.weight * factor[:, None, None, None])
+    _copy(point, conv[1])
+    _copy(after, norm)
+    shift = between.bias - factor * between.running_mean
+    norm.running_mean.sub_(point.weight[:, :, 0, 0] @ shift)
+
+
+# %% ../../nbs/kit/other_libraries.ipynb #cell-021
+def _fill_smp(ours, theirs):
+    "Fill smp's decoder from ours."
+    aspp, extra, norm = theirs.aspp[:3]
+    for a, b in (
+        (ours.aspp.views[0], aspp.convs[0]),
+        (ours.aspp.mix, aspp.project),
+        (ours.reduce, theirs.block1),
+    ):
+        _copy(a[0], b[0])
+        _copy(a[1], b[1])
+    for a, b in zip([*ours.aspp.views[1:], ours.refine[0]], [*aspp.convs[1:4], theirs.block2]):
+        _fill_separable(a, b[0], b[1])
+    _fill_pooled(ours.aspp.whole[1], aspp.convs[4])
+    _do_nothing(norm)  # and the unit behind ASPP: the middle of each filter, each channel itself
+    extra[0].weight.zero_()[:, :, 1, 1].fill_(1)
+    extra[1].weight.copy_(torch.eye(len(extra[1].weight))[:, :, None, None])
+
+
+# %% ../../nbs/kit/other_libraries.ipynb #cell-022
+def _fill_pooled(ours, theirs):
+    "Our pooled branch, a convolution with a bias, in theirs, which has a norm instead."
+    theirs[1].weight.copy_(ours.weight)
+    _do_nothing(theirs[2])
+    theirs[2].bias.copy_(ours.bias)
+
+
+# %% ../../nbs/kit/other_libraries.ipynb #cell-023
+def _need_smp_form(decoder) -> None:
     if not (
-        isinstance(ours, DeepLabDecoder)
-        and ours.corners
-        and len(ours.refine) == 1
-        and len(ours.aspp.views) == 4
+        isinstance(decoder, DeepLabDecoder)
+        and decoder.corners
+        and len(decoder.refine) == 1
+        and len(decoder.aspp.views) == 4
     ):
         raise UserError(
-            "this student is no DeepLabV3Plus of segmentation_models.pytorch, which enlarges with aligned corners, "
-            "has one unit behind the joint and three rates; needed: one trained with --cnn-decoder smp"
+            "this student is no DeepLabV3Plus of segmentation_models.pytorch, which enlarges with "
+            "aligned corners, has one unit behind the joint and three rates; "
+            "needed: one trained with --cnn-decoder smp"
         )
-    try:
+
+
+# %% ../../nbs/kit/other_libraries.ipynb #cell-024
+def to_smp(
+    student: Student,  # a CNN student with the decoder `smp`
+    upsampling: int = 4,  # 4: logits at the image's size; 1: at a quarter, as ours
+):  # -> segmentation_models_pytorch.DeepLabV3Plus
+    "A student as a DeepLabV3Plus of segmentation_models.pytorch, with the same logits."
+    ours = student.decoder
+    _need_smp_form(ours)
+    try:  # slow to import, and not needed by anything else
         import segmentation_models_pytorch as smp
     except ImportError:
         raise UserError(
@@ -99,47 +168,3 @@ def to_smp(
     with torch.no_grad():
         _fill_smp(ours, theirs.eval().decoder)
     return theirs
-
-
-# %% ../../nbs/kit/other_libraries.ipynb #cell-016
-def _copy(ours, theirs):
-    theirs.load_state_dict(ours.state_dict())
-
-
-# %% ../../nbs/kit/other_libraries.ipynb #cell-017
-def _fill_smp(ours, theirs):
-    "Fill smp's decoder from ours."
-    aspp, extra, norm = theirs.aspp[:3]
-    for a, b in (
-        (ours.aspp.views[0], aspp.convs[0]),
-        (ours.aspp.mix, aspp.project),
-        (ours.reduce, theirs.block1),
-    ):
-        _copy(a[0], b[0]), _copy(a[1], b[1])
-    for a, b in zip([*ours.aspp.views[1:], ours.refine[0]], [*aspp.convs[1:4], theirs.block2]):
-        _fill_separable(a, b[0], b[1])
-    bias, pooled = ours.aspp.whole[1], aspp.convs[4]
-    pooled[1].weight.copy_(bias.weight), _do_nothing(pooled[2]), pooled[2].bias.copy_(bias.bias)
-    _do_nothing(norm), extra[0].weight.zero_()[:, :, 1, 1].fill_(1)
-    extra[1].weight.copy_(torch.eye(len(extra[1].weight))[:, :, None, None])
-
-
-# %% ../../nbs/kit/other_libraries.ipynb #cell-018
-def _do_nothing(norm):
-    "A fresh batch norm divides by the root of 1 + eps; its factor takes that back."
-    norm.weight.fill_((1 + norm.eps) ** 0.5)
-
-
-# %% ../../nbs/kit/other_libraries.ipynb #cell-019
-def _fill_separable(unit, conv, norm):
-    "Our separable unit in theirs, without the norm between its halves."
-    depth, between, point, after = unit[:4]
-    factor = between.weight / (between.running_var + between.eps).sqrt()
-    (
-        conv[0].weight.copy_(depth.weight * factor[:, None, None, None]),
-        _copy(point, conv[1]),
-        _copy(after, norm),
-    )
-    norm.running_mean.sub_(
-        point.weight[:, :, 0, 0] @ (between.bias - factor * between.running_mean)
-    )
