@@ -4,26 +4,17 @@
 
 # %% auto #0
 __all__ = [
-    "EXAMPLES",
-    "TITLES",
-    "RIGHT",
     "example_runs",
-    "kept_steps",
     "Snapshots",
     "Seen",
-    "look",
+    "see_image",
     "View",
-    "region_grid",
-    "region_cells",
     "Teaching",
     "teaching",
-    "right_codes",
-    "lesson_picture",
-    "enlarged",
     "pictures",
 ]
 
-# %% ../../nbs/kit/lessons.ipynb #cell-002
+# %% ../../nbs/kit/lessons.ipynb #cell-004
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +23,7 @@ import numpy as np
 import torch
 
 import collab_seg
+from ..config import DataConfig
 from ..core import IGNORE_INDEX, StudentOutput, UserError, resize_label, upsample
 from ..data.scenes import Scenes
 from ..data.sources import open_source
@@ -40,21 +32,21 @@ from ..losses.base import on_one_grid
 from ..losses.pixel import pixel_directions, soft_kl
 from ..losses.region import region_directions
 from ..show import TEACHERS, colorize, teacher_picture
-from ..students.base import likeliest
+from ..students.base import Student, likeliest
 from ..training.evaluate import WAYS, open_students
 from ..training.run import run_config
 
-# %% ../../nbs/kit/lessons.ipynb #cell-006
+# %% ../../nbs/kit/lessons.ipynb #cell-007
 EXAMPLES = Path(collab_seg.__file__).parent / "examples"
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-007
+# %% ../../nbs/kit/lessons.ipynb #cell-008
 def example_runs() -> list[Path]:
     "The small runs that come with the package: both students alone, DML, and collab."
     return [EXAMPLES / method for method in ("alone", "dml", "collab")]
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-008
+# %% ../../nbs/kit/lessons.ipynb #cell-009
 def kept_steps(run) -> list[int]:
     "The steps after which a run has kept both students, in order."
     folders = [path.parent for path in Path(run).glob("snapshots/step-*/vit.safetensors")]
@@ -64,35 +56,52 @@ def kept_steps(run) -> list[int]:
     return sorted(int(number) for number in numbers if number.isdigit())
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-011
-class Snapshots:
-    "The students of a run at each of their ages; of a run without snapshots, the finished ones."
+# %% ../../nbs/kit/lessons.ipynb #cell-012
+def validation_scenes(config: DataConfig, root, count: int) -> dict[int, tuple]:
+    "Some validation images with their labels, evenly spread, by their number."
+    source = open_source(replace(config, root=root))
+    split = Scenes(source, "val", root, config.read_size, cache=False)
+    return {index: split[index] for index in range(0, len(split), max(1, len(split) // count))}
 
-    def __init__(self, run, root=None):
+
+# %% ../../nbs/kit/lessons.ipynb #cell-013
+class Snapshots:
+    "A run's students at each of their ages; of a run without snapshots, the finished ones."
+
+    def __init__(
+        self,
+        run,  # the folder of a run
+        root=None,  # the folder of its data set; None: where the run found it
+    ):
         self.run, self.config = Path(run), run_config(run)
         self.kept = kept_steps(run)
         if not self.kept and not (self.run / "summary.json").is_file():
             raise UserError(
-                f"{run} is not finished and has kept no snapshots; needed: a run of `collab-seg train --snapshots 5`"
+                f"{run} is not finished and has kept no snapshots; "
+                "needed: a run of `collab-seg train --snapshots 5`"
             )
         self.steps = self.kept or [self.config.optim.steps]
-        self.root = root or self.config.data.root  # the folder of its data set
+        self.root = root or self.config.data.root
         self._open: dict[int, tuple] = {}
 
-    def students(self, step: int):
+    def students(
+        self,
+        step: int,  # one of `steps`
+    ) -> tuple:  # Student, Student, Source
         "CNN, ViT and the classes that they know, after a step."
         if step not in self._open:
             self._open[step] = open_students(self.run, step if self.kept else None)[:3]
         return self._open[step]
 
-    def scenes(self, count: int = 20) -> dict[int, tuple]:
-        "Some validation images with their labels, as the students read them, evenly spread; by their number."
-        source = open_source(replace(self.config.data, root=self.root))
-        split = Scenes(source, "val", self.root, self.config.data.read_size, cache=False)
-        return {index: split[index] for index in range(0, len(split), max(1, len(split) // count))}
+    def scenes(
+        self,
+        count: int = 20,  # how many, evenly spread
+    ) -> dict[int, tuple]:  # number -> image, label
+        "Some validation images with their labels, as the students read them."
+        return validation_scenes(self.config.data, self.root, count)
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-014
+# %% ../../nbs/kit/lessons.ipynb #cell-016
 class Seen(NamedTuple):
     "One image, what both students made of it, and the truth if there is one."
 
@@ -104,10 +113,15 @@ class Seen(NamedTuple):
     guesses: dict  # "cnn", "vit", "average" -> (H, W) uint8
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-015
+# %% ../../nbs/kit/lessons.ipynb #cell-017
 @torch.no_grad()
-def look(cnn, vit, images, truth=None) -> Seen:  # (1, 3, H, W) normalised; (H, W) or None
-    "Show an image to both students."
+def see_image(
+    cnn: Student,  # a student
+    vit: Student,  # and its peer
+    images: torch.Tensor,  # (1, 3, H, W), normalised
+    truth: torch.Tensor | None = None,  # (H, W) class numbers, if they are known
+) -> Seen:
+    "Show an image to both students, and keep what they made of it."
     device, size = next(cnn.parameters()).device, images.shape[-2:]
     outputs = [
         StudentOutput(*(x.cpu() for x in student.eval()(images.to(device))))
@@ -115,15 +129,15 @@ def look(cnn, vit, images, truth=None) -> Seen:  # (1, 3, H, W) normalised; (H, 
     ]
     each = [upsample(output.logits.float(), size).softmax(1) for output in outputs]
     guesses = dict(zip(WAYS, (likeliest(p)[0].byte().numpy() for p in (*each, sum(each) / 2))))
-    outputs = on_one_grid(*outputs)
-    truth = None if truth is None else resize_label(truth, size)
-    label = None if truth is None else resize_label(truth, outputs[0].logits.shape[-2:])[None]
-    return Seen(
-        denormalize(images[0]), None if truth is None else truth.numpy(), label, *outputs, guesses
-    )
+    outputs, picture = on_one_grid(*outputs), denormalize(images[0])
+    if truth is None:
+        return Seen(picture, None, None, *outputs, guesses)
+    truth = resize_label(truth, size)
+    label = resize_label(truth, outputs[0].logits.shape[-2:])[None]
+    return Seen(picture, truth.numpy(), label, *outputs, guesses)
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-018
+# %% ../../nbs/kit/lessons.ipynb #cell-020
 class View(NamedTuple):
     "What the sliders say."
 
@@ -134,27 +148,24 @@ class View(NamedTuple):
     column: int = 0
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-019
+# %% ../../nbs/kit/lessons.ipynb #cell-021
 def region_grid(seen: Seen, view: View) -> tuple[int, int]:
-    "Rows and columns of regions."
+    "How many rows and columns of regions there are."
     return tuple(-(-side // view.region_size) for side in seen.cnn.logits.shape[-2:])
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-020
-def region_cells(seen: Seen, view: View) -> tuple[slice, slice]:
+# %% ../../nbs/kit/lessons.ipynb #cell-022
+def chosen_cells(seen: Seen, view: View) -> tuple[slice, slice]:
     "The cells of the chosen region; a choice beyond the edge means the last region."
-    places = [
-        min(place, count - 1)
-        for place, count in zip((view.row, view.column), region_grid(seen, view))
-    ]
-    sides = zip(places, seen.cnn.logits.shape[-2:])
+    counts, sides = region_grid(seen, view), seen.cnn.logits.shape[-2:]
+    places = [min(place, count - 1) for place, count in zip((view.row, view.column), counts)]
     return tuple(
         slice(place * view.region_size, min(side, (place + 1) * view.region_size))
-        for place, side in sides
+        for place, side in zip(places, sides)
     )
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-023
+# %% ../../nbs/kit/lessons.ipynb #cell-025
 class Teaching(NamedTuple):
     "Who teaches whom: masks as the losses use them, and how much each cell is taught."
 
@@ -163,8 +174,11 @@ class Teaching(NamedTuple):
     lesson: torch.Tensor  # (1, h, w): T² KL(teacher || learner), 0 where nobody learns
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-024
-def teaching(seen: Seen, view: View) -> Teaching | None:
+# %% ../../nbs/kit/lessons.ipynb #cell-026
+def teaching(
+    seen: Seen,  # an image
+    view: View,  # region size, temperature and margin
+) -> Teaching | None:
     "Who teaches whom on an image; None if it has no truth."
     if seen.label is None:
         return None
@@ -176,7 +190,7 @@ def teaching(seen: Seen, view: View) -> Teaching | None:
     return Teaching(region_directions(*logits, seen.label, view.region_size), pixel, lesson)
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-027
+# %% ../../nbs/kit/lessons.ipynb #cell-029
 TITLES = {
     "image": "image",
     "truth": "truth",
@@ -188,47 +202,50 @@ TITLES = {
     "pixel": "teacher by pixel",
     "lesson": "how much is taught",
 }
-RIGHT = (
+RIGHT = (  # both, the CNN alone, the ViT alone, nobody
     (225, 225, 225),
     TEACHERS[0],
     TEACHERS[1],
     (120, 40, 90),
-)  # both, the CNN alone, the ViT alone, nobody
+)
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-028
+# %% ../../nbs/kit/lessons.ipynb #cell-030
 def right_codes(seen: Seen) -> np.ndarray:  # (H, W) uint8
-    "0 where both are right, 1 the CNN alone, 2 the ViT alone, 3 nobody; without truth: 0 where they agree, else 3."
+    """0 where both are right, 1 the CNN alone, 2 the ViT alone, 3 nobody.
+
+    Without truth: 0 where they agree, else 3."""
     cnn, vit = seen.guesses["cnn"], seen.guesses["vit"]
     if seen.truth is None:
         return np.where(cnn == vit, 0, 3).astype(np.uint8)
-    codes = 2 * (cnn != seen.truth) + (
-        vit != seen.truth
-    )  # 0 both, 1 the CNN alone, 2 the ViT alone, 3 nobody
+    codes = 2 * (cnn != seen.truth) + (vit != seen.truth)
     return np.where(seen.truth == IGNORE_INDEX, IGNORE_INDEX, codes).astype(np.uint8)
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-029
+# %% ../../nbs/kit/lessons.ipynb #cell-031
 def lesson_picture(taught: Teaching) -> np.ndarray:  # (h, w, 3) uint8
     "White where nothing is taught, up to the teacher's full colour; 1 nat gives 63 % of it."
     colours = teacher_picture(taught.pixel, 0).astype(float)
     strength = 1 - np.exp(-taught.lesson[0].numpy()[..., None])
-    strength = np.where(
-        taught.pixel["valid"][0].numpy()[..., None], strength, 1.0
-    )  # void stays black
+    valid = taught.pixel["valid"][0].numpy()[..., None]
+    strength = np.where(valid, strength, 1.0)  # void stays black
     return (255 + strength * (colours - 255)).round().astype(np.uint8)
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-031
+# %% ../../nbs/kit/lessons.ipynb #cell-033
 def enlarged(picture: np.ndarray, grid, size) -> np.ndarray:
-    "Cut what regions at the edge have too much, and enlarge cells to the image's size without smoothing."
+    "Cells enlarged to the image's size, without smoothing; the part of a region outside is cut."
     cut = torch.from_numpy(picture[: grid[0], : grid[1]]).permute(2, 0, 1)
     return resize_label(cut, size).permute(1, 2, 0).numpy()
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-032
-def pictures(seen: Seen, view: View, palette) -> dict[str, np.ndarray]:
-    "Every picture that can be drawn, (H, W, 3) uint8 by name; those that need the truth are left out without it."
+# %% ../../nbs/kit/lessons.ipynb #cell-034
+def pictures(
+    seen: Seen,  # an image
+    view: View,  # what the sliders say
+    palette,  # red, green, blue of each class
+) -> dict[str, np.ndarray]:  # (H, W, 3) uint8
+    "Every picture that can be drawn, by its name; those that need the truth only with it."
     size, grid = seen.picture.shape[:2], seen.cnn.logits.shape[-2:]
     drawn = {"image": seen.picture} | {
         way: colorize(guess, palette) for way, guess in seen.guesses.items()
