@@ -22,7 +22,7 @@ from collab_seg.data.sources import open_source
 from collab_seg.limits import check_config
 from collab_seg.training.loop import train
 from collab_seg.use import cli
-from collab_seg.use.predict import find_pictures
+from collab_seg.use.predict_inputs import find_pictures
 
 LABEL = np.zeros((48, 64), np.uint8)
 LABEL[:, 32:] = 1

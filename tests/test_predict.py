@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from collab_seg.use.cli import main
-from collab_seg.use.predict import stems_of
+from collab_seg.use.predict_inputs import stems_of
 
 
 def picture(path, size=(70, 50), seed=0):

@@ -25,7 +25,7 @@ for path in sorted(run.glob("snapshots/step-*/*.safetensors")) or [
 write_atomic(folder / "config.json", (run / "config.json").read_text())
 if (run / "snapshots").is_dir():
     from collab_seg.use.lessons import Snapshots
-    from collab_seg.use.lessons_words import ages_table
+    from collab_seg.use.lessons_ages import ages_table
 
     (folder / "snapshots" / "scores.csv").unlink(missing_ok=True)
     ages = Snapshots(folder)
