@@ -4,6 +4,8 @@
 
 # %% auto #0
 __all__ = [
+    "MEAN",
+    "STD",
     "IGNORE_INDEX",
     "StudentOutput",
     "Directed",
@@ -33,6 +35,10 @@ class StudentOutput(NamedTuple):
     low: Any  # (B, C, h1, w1): an early feature map
     high: Any  # (B, D, h2, w2): the decoder's last feature map
     logits: Any  # (B, K, h2, w2): class scores, not normalised
+
+
+# %% ../nbs/kit/core.ipynb #mean-std
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, a number a channel
 
 
 # %% ../nbs/kit/core.ipynb #cell-007

@@ -9,7 +9,6 @@ __all__ = [
     "ABOUT",
     "labels_of",
     "labels_from",
-    "quick_hub",
     "read_hf",
     "column_of",
     "held_out_rows",
@@ -32,6 +31,7 @@ from .layouts import SPLIT_NAMES, in_val
 from .pairs import MissingSplit
 from .reading import undecoded
 from ..files import read_json
+from ..hub import quick_hub
 
 # %% ../../nbs/kit/data_hub.ipynb #cell-005
 LABEL_FIELDS = ("classes", "palette", "void_ids", "label_ids", "void_colours")
@@ -80,27 +80,6 @@ def _is_byte(value) -> bool:
 # %% ../../nbs/kit/data_hub.ipynb #cell-010
 def _is_colour(value) -> bool:
     return _all(value, _is_byte) and len(value) == 3
-
-
-# %% ../../nbs/kit/data_hub.ipynb #cell-013
-@contextlib.contextmanager
-def quick_hub(patience: float = 5.0):
-    "Ask the Hugging Face hub once; where it does not answer in so many seconds, its cache must do. Yields the reason."
-    from huggingface_hub import constants, get_session
-
-    before, reason = constants.HF_HUB_OFFLINE, ""
-    if before:
-        reason = "HF_HUB_OFFLINE is set"
-    else:
-        try:
-            get_session().head(constants.ENDPOINT, timeout=patience)
-        except Exception as error:  # of httpx, of requests, or of the hub itself, by its version
-            reason = f"the Hugging Face hub does not answer: {type(error).__name__}"
-            constants.HF_HUB_OFFLINE = True
-    try:
-        yield reason
-    finally:
-        constants.HF_HUB_OFFLINE = before
 
 
 # %% ../../nbs/kit/data_hub.ipynb #cell-015

@@ -4,8 +4,6 @@
 
 # %% auto #0
 __all__ = [
-    "MEAN",
-    "STD",
     "normalize",
     "denormalize",
     "RandomScale",
@@ -25,12 +23,9 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from ..config import DataConfig
-from ..core import IGNORE_INDEX, derive_seed, resize_label
+from ..core import IGNORE_INDEX, MEAN, STD, derive_seed, resize_label
 from .reading import resize_image
 from .scenes import Scenes
-
-# %% ../../nbs/kit/data_views.ipynb #cell-006
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet: timm's encoders expect them
 
 
 # %% ../../nbs/kit/data_views.ipynb #cell-007
