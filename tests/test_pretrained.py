@@ -11,9 +11,8 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from collab_seg.config import StudentConfig
-from collab_seg.core import UserError
-from collab_seg.data.hub import quick_hub
-from collab_seg.data.views import MEAN, STD
+from collab_seg.core import MEAN, STD, UserError
+from collab_seg.hub import quick_hub
 from collab_seg.students.build import build_students
 from collab_seg.students.imagenet import LITE0, fold_input, imagenet_body, lite0_weights
 from collab_seg.students.vit import vit_student

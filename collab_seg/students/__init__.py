@@ -1,1 +1,5 @@
-"""The two networks that learn together, and their weights."""
+"""The two networks that learn together, and their weights.
+
+Architectures register themselves when they are imported."""
+
+from . import cnn, mit  # noqa: F401

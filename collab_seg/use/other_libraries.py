@@ -11,8 +11,8 @@ import torch
 from ..core import UserError
 from ..students.base import Student
 from ..students.cnn import DeepLabDecoder
+from ..students.mit import MiT
 from ..students.segformer import segformer_name
-from ..students.vit import MiT
 
 # %% ../../nbs/kit/other_libraries.ipynb #cell-006
 def to_transformers(student: Student, classes=None):  # classes: their names
