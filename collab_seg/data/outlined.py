@@ -21,7 +21,7 @@ from ..config import ImageConfig
 from ..core import IGNORE_INDEX, UserError, plain
 from .outlines import Shape, draw
 from .pairs import folder_of
-from .reading import _decoding
+from .reading import decoding
 from ..files import read_text
 
 # %% ../../nbs/kit/outlined.ipynb #cell-004
@@ -77,7 +77,7 @@ def outlined_grid(
     drawn_on: str | None = None,  # upright or stored; None: by the stated size
 ) -> tuple[tuple[int, int], int]:  # height and width; EXIF orientation, 1 if nothing is turned
     "The grid that was outlined, and how a label on it must be turned to fit the upright image."
-    with _decoding(cell, "image") as image:
+    with decoding(cell, "image") as image:
         stored, turn = image.size[::-1], image.getexif().get(0x0112, 1)
     turn = turn if turn in range(2, 9) else 1
     sizes = {"upright": stored[::-1] if turn > 4 else stored, "stored": stored}
