@@ -9,7 +9,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from collab_seg.use import cli
 from collab_seg.use.bench import BENCHES, NEEDS, _installed, run_benches, write_benches
-from collab_seg.use.bench_training import Trainer, random_batch, small
+from collab_seg.use.bench_base import bench_config
+from collab_seg.use.bench_training import Trainer, random_batch
 from collab_seg.use.bench_use import has_compiler
 from collab_seg.use.measure import Setting
 
@@ -29,7 +30,7 @@ COLUMNS = [
 ]
 
 
-@pytest.mark.parametrize("name", ["export"])  # notebook kit/measure runs the others at this size
+@pytest.mark.parametrize("name", ["export"])  # notebooks kit/bench_* run the others
 def test_bench_that_the_notebook_leaves_out(name):
     missing = [package for package in NEEDS[name] if not _installed(package)]
     if missing:
@@ -100,7 +101,7 @@ class Shapes(TorchDispatchMode):
 
 @pytest.fixture(scope="module")
 def trainer():
-    return Trainer(small("pocket", 4, QUICK), 11)
+    return Trainer(bench_config("pocket", 4, QUICK), 11)
 
 
 def test_each_student_reads_a_batch_once(trainer):
