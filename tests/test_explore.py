@@ -30,7 +30,8 @@ from collab_seg.use.lessons import (
     pictures,
     teaching,
 )
-from collab_seg.use.lessons_words import ages_table, png, region_errors, score_ages, sentences
+from collab_seg.use.lessons_ages import ages_table, score_ages
+from collab_seg.use.lessons_words import png, region_errors, sentences
 
 
 @pytest.fixture(scope="module")

@@ -140,7 +140,8 @@ def says(page, text):
 def expected(method, step, index, view):
     """What the page must show, computed without it."""
     from collab_seg.data.views import normalize
-    from collab_seg.use.lessons import EXAMPLES, TITLES, Snapshots, look, pictures, region_cells
+    from collab_seg.losses.region import region_cells
+    from collab_seg.use.lessons import EXAMPLES, TITLES, Snapshots, look, pictures
     from collab_seg.use.lessons_words import framed, sentences
 
     ages = Snapshots(EXAMPLES / method)

@@ -35,8 +35,10 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("collab_seg") is None:
-    subprocess.run(["git", "clone", "--depth", "1", "https://github.com/{user}/{repo}"], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "./{repo}{extras}"], check=True)
+    address = "https://github.com/{user}/{repo}"
+    subprocess.run(["git", "clone", "--depth", "1", address], check=True)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "./{repo}{extras}"]
+    subprocess.run(install, check=True)
     os.chdir("{repo}/{folder}")"""
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..config import PRESETS, Config
+from ..config import Config
 from ..core import IGNORE_INDEX
 from ..data.toyscapes import render
+from ..presets import PRESETS
 from .measure import Setting
 
 

@@ -20,7 +20,7 @@ from ..data.sources import open_source
 from ..losses.hfd import HFD
 from ..losses.pixel import PixelBSD
 from ..losses.region import RegionBSD
-from ..training.run import make_batches
+from ..training.data import make_batches
 from .bench_base import bench_config, camvid_folder, size_text, with_root
 from .bench_losses import random_outputs, teach
 from .bench_training import Trainer, random_batch

@@ -19,7 +19,7 @@ from ..config import Config
 from ..core import IGNORE_INDEX
 from ..data.scenes import Scenes
 from ..data.sources import open_source
-from ..training.run import make_batches
+from ..training.data import make_batches
 from .bench_base import bench_config, camvid_folder, size_text, with_root
 from .bench_data import UsualScenes
 from .bench_training import Trainer
