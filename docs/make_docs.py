@@ -51,7 +51,8 @@ def math(text: str) -> str:
 
 
 def relink(text: str, folder: str, ending: str) -> str:
-    """Links between files of the repository as links between pages; to what has no page: the plain words."""
+    """Links between files of the repository as links between pages; to what has no page: the plain
+    words."""
 
     def page(match):
         words, target = match[1], match[2]
@@ -107,7 +108,8 @@ def chapter(path: Path) -> str:
 
 
 def described(thing) -> list[str]:
-    """The parameters of a function, a class or the fields of a dataclass as a table, from the comments behind them."""
+    """The parameters of a function, a class or the fields of a dataclass as a table, from the
+    comments behind them."""
     try:
         source = inspect.getsource(thing)
         parts = docments(thing, full=True, returns=False)
@@ -196,7 +198,8 @@ def reference(name: str) -> list[str]:
             lines += [
                 "",
                 *(
-                    f"- `{method.__name__}{signature_of(method)}`: {(inspect.getdoc(method) or '').splitlines()[0] if inspect.getdoc(method) else ''}"
+                    f"- `{method.__name__}{signature_of(method)}`: "
+                    f"{(inspect.getdoc(method) or '').splitlines()[0] if inspect.getdoc(method) else ''}"
                     for method in own
                 ),
             ]
@@ -313,7 +316,8 @@ def main() -> int:
     wrong = check_links(OUT / "site")
     print(*wrong, sep="\n", end="\n" if wrong else "")
     print(
-        f"{len(list((OUT / 'site').rglob('*.html')))} pages in {OUT.relative_to(ROOT)}/site, {len(wrong)} wrong links"
+        f"{len(list((OUT / 'site').rglob('*.html')))} pages in {OUT.relative_to(ROOT)}/site, "
+        f"{len(wrong)} wrong links"
     )
     return bool(wrong)
 

@@ -29,7 +29,8 @@ from collab_seg.training.step import Pair
 
 
 class SlowPeers(Pair):
-    "The teachers are running means of the students (Tarvainen and Valpola, NeurIPS 2017: mean teachers)."
+    """The teachers are running means of the students (Tarvainen and Valpola, NeurIPS 2017: mean
+    teachers)."""
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
@@ -55,7 +56,8 @@ class SlowPeers(Pair):
 
 
 class SlowEnsemble(SlowPeers):
-    "Both learn from the mean of the predictions of both running means (as PCL: Wu and Gong, AAAI 2021)."
+    """Both learn from the mean of the predictions of both running means (as PCL: Wu and Gong, AAAI
+    2021)."""
 
     def taught_by(self, cnn, vit):
         both = on_one_grid(cnn, vit)
@@ -69,7 +71,8 @@ class SlowEnsemble(SlowPeers):
 
 
 class OwnViews(Pair):
-    "Each student sees the same crop in light and colours of its own (as KDCL: Guo et al., CVPR 2020)."
+    """Each student sees the same crop in light and colours of its own (as KDCL: Guo et al., CVPR
+    2020)."""
 
     def forward(self, images, target):
         return self.terms(self.cnn(self.view(images)), self.vit(self.view(images)), target)
@@ -83,7 +86,8 @@ class OwnViews(Pair):
 
 
 class Uncertainty(Pair):
-    "The weight of each term is learnt, from its size (Kendall, Gal and Cipolla, CVPR 2018); that of the tasks stays 1."
+    """The weight of each term is learnt, from its size (Kendall, Gal and Cipolla, CVPR 2018); that
+    of the tasks stays 1."""
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
@@ -102,7 +106,8 @@ class Uncertainty(Pair):
 
 
 class BalancedPull(Pair):
-    "Each term pulls at its student with a fifth of the task's strength: gradient norms, measured every 20 steps (after GradNorm)."
+    """Each term pulls at its student with a fifth of the task's strength: gradient norms, measured
+    every 20 steps (after GradNorm)."""
 
     share, every = 0.2, 20
 
@@ -142,7 +147,8 @@ def mistakes(loss, cnn, vit, label) -> dict:
 
 
 class OnlyMistakes(Pair):
-    "The pixel term teaches where there is something to learn, and nowhere else (see what_is_taught.py)."
+    """The pixel term teaches where there is something to learn, and nowhere else (see
+    what_is_taught.py)."""
 
     def terms(self, cnn, vit, target):
         gated(self.losses["pixel"], mistakes)
@@ -150,7 +156,8 @@ class OnlyMistakes(Pair):
 
 
 def fast_heads(pair, config):
-    "The optimiser with five times the rate for what only distillation has: the layers that translate between students."
+    """The optimiser with five times the rate for what only distillation has: the layers that
+    translate between students."""
     optimizer = make_optimizer(pair, config)
     heads = {id(p): p for p in pair.losses.parameters()}
     for group in optimizer.param_groups:

@@ -39,7 +39,8 @@ HEAD = re.compile(r"^# %% (\w+) loses ([\w, ]+): .+$", re.M)
 
 
 def wrong_solutions(name):
-    """What typical mistakes look like: {mistake: (source of the solution cell, test cells that should be lost)}."""
+    """What typical mistakes look like: {mistake: (source of the solution cell, test cells that
+    should be lost)}."""
     text = (ASSIGNMENTS / "wrong" / f"{name}.py").read_text()
     _, *parts = HEAD.split(text)
     return {
@@ -178,7 +179,8 @@ def classroom(copy, *command, **more):
 
 @pytest.fixture(scope="module")
 def gradebook(course, tmp_path_factory):
-    """Points of the right solution, the untouched copy and, if asked for, the wrong ones, by nbgrader's commands."""
+    """Points of the right solution, the untouched copy and, if asked for, the wrong ones, by
+    nbgrader's commands."""
     shutil.copytree(course / "release", course / "submitted" / "untouched")
     for name in NAMES:
         for mistake, (source, _) in wrong_solutions(name).items() if SLOW else ():

@@ -117,7 +117,8 @@ def test_each_student_reads_a_batch_once(trainer):
 
 
 def test_nothing_is_taught_at_label_size(trainer):
-    "No term between the students makes a map of K classes at the size of the labels; the task losses do."
+    """No term between the students makes a map of K classes at the size of the labels; the task
+    losses do."""
     pair, (images, target) = trainer.bare.train(), random_batch(trainer.config, 11)
     cnn, vit = pair.cnn(images), pair.vit(images)
     whole = (len(images), 11, *target.shape[-2:])

@@ -232,7 +232,8 @@ def exercise(page, tmp_path, name):
     )
     others = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # how many programs share a core
     print(
-        f"{name}: from key to picture {statistics.median(times):.0f} ms (median), {others:.1f} programs a core"
+        f"{name}: from key to picture {statistics.median(times):.0f} ms (median), {others:.1f} "
+        "programs a core"
     )
     assert min(times) < 300 * others
 

@@ -209,7 +209,8 @@ def several(count, run, *flags):
 
 
 def test_shared_batch_norms_make_several_processes_one(tmp_path):
-    """Batch norm over 2 x 4 images is batch norm over 8; without sharing it is not, which shows that this test can fail."""
+    """Batch norm over 2 x 4 images is batch norm over 8; without sharing it is not, which shows
+    that this test can fail."""
     flags = ["--steps", "12", "--batch-size", "8"]
     one = several(1, tmp_path / "one", *flags, "--sync-batchnorm")
     two = several(2, tmp_path / "two", *flags, "--sync-batchnorm")

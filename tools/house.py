@@ -126,7 +126,8 @@ def length(node) -> int:
 
 
 def is_shown(name: str, cells: list[str]) -> bool:
-    """Is a name used in one of the next two cells that are no part of the module, and is there an assertion?"""
+    """Is a name used in one of the next two cells that are no part of the module, and is there an
+    assertion?"""
     shown = [cell for cell in cells if not is_exported(cell)][:2]
     used = any(re.search(rf"\b{name}\b", cell) for cell in shown)
     return used and any(re.search(r"^\s*assert\b", cell, re.M) for cell in shown)

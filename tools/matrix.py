@@ -64,7 +64,8 @@ def lowest(requirement: str) -> str:
 
 
 def python_of(version: str) -> str | None:
-    """The Python of a version on this machine, if it runs: pyenv puts names on the PATH that may lead nowhere."""
+    """The Python of a version on this machine, if it runs: pyenv puts names on the PATH that may
+    lead nowhere."""
     python = shutil.which(f"python{version}")
     works = (
         python
@@ -75,7 +76,8 @@ def python_of(version: str) -> str | None:
 
 
 def all_cases() -> list[str]:
-    """The oldest and the middle versions under the oldest Python; the newest under each that is here."""
+    """The oldest and the middle versions under the oldest Python; the newest under each that is
+    here."""
     oldest = settings()["min_python"]
     newer = PYTHONS[PYTHONS.index(oldest) :]
     return [
@@ -140,7 +142,8 @@ def try_case(case: str, folder: Path) -> str | None:
             return f"{' '.join(command)[-300:]}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     shown = {"low": ", ".join(pins), "mid": ", ".join(MIDDLE), "high": "the newest"}[which]
     print(
-        f"{case}: passed under Python {version or sys.version.split()[0]} with {shown}; {done.stdout.strip().splitlines()[-1]}",
+        f"{case}: passed under Python {version or sys.version.split()[0]} with {shown}; "
+        f"{done.stdout.strip().splitlines()[-1]}",
         flush=True,
     )
     return None

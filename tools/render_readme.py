@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def render() -> str:
-    """The notebook as markdown: of cells tagged `hide-input` only what they print; links from the top folder."""
+    """The notebook as markdown: of cells tagged `hide-input` only what they print; links from the
+    top folder."""
     config = Config()
     config.TagRemovePreprocessor.enabled = True
     config.TagRemovePreprocessor.remove_input_tags = {"hide-input"}

@@ -31,5 +31,6 @@ if (run / "snapshots").is_dir():
     ages = Snapshots(folder)
     ages_table(ages, ages.scenes())
 print(
-    f"{folder}: {sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6:.1f} MB"
+    f"{folder}: "
+    f"{sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6:.1f} MB"
 )

@@ -19,7 +19,8 @@ NOTEBOOKS = ["--nbval", "nbs", "-q", "--nbval-cell-timeout", "600"]
 TESTS = ["tests", "-q", "--deselect", "tests/test_drift.py"]
 # One thread a process: two test processes on two cores would only wait for each other's threads.
 ONE = {"OMP_NUM_THREADS": "1"}
-KERNELS = {  # what a processor without the newest instructions computes with, and another order of sums
+# what a processor without the newest instructions computes with, and another order of sums
+KERNELS = {
     "baseline": {
         **ONE,
         "ATEN_CPU_CAPABILITY": "default",
@@ -53,7 +54,8 @@ def portable(jobs: int, kernels) -> dict:
 
 
 def usable_home() -> dict:
-    """A home for the caches of Jupyter, matplotlib and datasets where the user's own cannot be written; else nothing."""
+    """A home for the caches of Jupyter, matplotlib and datasets where the user's own cannot be
+    written; else nothing."""
     home = os.path.expanduser("~")
     try:
         with tempfile.TemporaryFile(dir=home):
@@ -64,7 +66,8 @@ def usable_home() -> dict:
 
 
 def run(chosen: dict) -> int:
-    """Run all stages, whatever comes of each; a line a stage at the end, and the number of those that failed."""
+    """Run all stages, whatever comes of each; a line a stage at the end, and the number of those
+    that failed."""
     lines, home = [], usable_home()
     for name, (arguments, variables) in chosen.items():
         print(f"== {name}", flush=True)

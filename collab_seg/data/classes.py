@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["ClassLine", "read_classes", "class_lines", "own_labels"]
 
-# %% ../../nbs/kit/data_classes.ipynb #cell-003
+# %% ../../nbs/kit/data_classes.ipynb #cell-005
 import csv
 import itertools
 import os
@@ -19,7 +19,7 @@ from .benchmarks import voc_palette
 from ..files import read_text
 
 
-# %% ../../nbs/kit/data_classes.ipynb #cell-007
+# %% ../../nbs/kit/data_classes.ipynb #cell-009
 class ClassLine(NamedTuple):
     "One class of a class list."
 
@@ -28,8 +28,10 @@ class ClassLine(NamedTuple):
     number: int | None = None  # in the label files; None: the place in the list
 
 
-# %% ../../nbs/kit/data_classes.ipynb #cell-008
-def read_classes(path) -> list[ClassLine]:
+# %% ../../nbs/kit/data_classes.ipynb #cell-010
+def read_classes(
+    path,  # of a text file
+) -> list[ClassLine]:  # a line a class
     "The classes in a text file of any usual form; UserError shows a line that fits none."
     text = read_text(path, "a list of classes")
     lines = [line.strip() for line in text.splitlines()]
@@ -53,7 +55,7 @@ def read_classes(path) -> list[ClassLine]:
     return found
 
 
-# %% ../../nbs/kit/data_classes.ipynb #cell-009
+# %% ../../nbs/kit/data_classes.ipynb #cell-011
 _COLUMNS = {  # what the columns of a class list are called, in lower case without spaces, _ and -
     "name": {"name", "names", "class", "classname", "label", "labelname", "category"},
     "number": {
@@ -74,7 +76,7 @@ _COLUMNS = {  # what the columns of a class list are called, in lower case witho
 }
 
 
-# %% ../../nbs/kit/data_classes.ipynb #cell-010
+# %% ../../nbs/kit/data_classes.ipynb #cell-012
 def _cells(line: str) -> list[str]:
     "The cells of a line: between tabs, else commas, else semicolons, else spaces."
     mark = next((mark for mark in "\t,;" if mark in line), None)
@@ -82,7 +84,7 @@ def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in cells]
 
 
-# %% ../../nbs/kit/data_classes.ipynb #cell-011
+# %% ../../nbs/kit/data_classes.ipynb #cell-013
 def _header(line: str, path) -> dict[str, int] | None:
     "Which column holds what, if the first line of a class list is a header; None if it is a class."
     words = [re.sub(r"[\s_-]", "", cell).lower() for cell in _cells(line)]
@@ -105,7 +107,7 @@ def _header(line: str, path) -> dict[str, int] | None:
     return {kind: kinds.index(kind) for kind in _COLUMNS if kind in kinds}
 
 
-# %% ../../nbs/kit/data_classes.ipynb #cell-012
+# %% ../../nbs/kit/data_classes.ipynb #cell-014
 def _by_columns(lines: list[str], columns: dict[str, int], path) -> list[ClassLine]:
     "The classes of a list with a header."
     found = []
@@ -116,7 +118,8 @@ def _by_columns(lines: list[str], columns: dict[str, int], path) -> list[ClassLi
         colour, number = re.findall(r"\d+", rgb), value.get("number")
         if bool(rgb) != (len(colour) == 3) or number is not None and not number.isdecimal():
             raise UserError(
-                f"{path} has the line {line[:60]!r}, which does not fit its header {lines[0][:60]!r}; "
+                f"{path} has the line {line[:60]!r}, which does not fit its header "
+                f"{lines[0][:60]!r}; "
                 "needed: a number in each column of numbers"
             )
         found.append(
@@ -125,13 +128,13 @@ def _by_columns(lines: list[str], columns: dict[str, int], path) -> list[ClassLi
     return found
 
 
-# %% ../../nbs/kit/data_classes.ipynb #cell-013
+# %% ../../nbs/kit/data_classes.ipynb #cell-015
 def _name(text: str) -> str:
     "A class name without what stands between it and its neighbours."
     return " ".join(text.replace(",", " ").strip(" \t,:;=").split())
 
 
-# %% ../../nbs/kit/data_classes.ipynb #cell-014
+# %% ../../nbs/kit/data_classes.ipynb #cell-016
 _LINE = re.compile(
     r"(?P<before>(?:\d+[\s,:;=]+)*)(?P<name>.*?)(?P<behind>(?:[\s,:;=]+\d+)*)[\s,;]*"
 )
@@ -140,7 +143,7 @@ _CVAT = re.compile(
 )  # its labelmap.txt: name:r,g,b:parts:actions
 
 
-# %% ../../nbs/kit/data_classes.ipynb #cell-015
+# %% ../../nbs/kit/data_classes.ipynb #cell-017
 def _by_numbers(lines: list[str], path) -> list[ClassLine]:
     "The classes of a list without a header, by the numbers before and behind the names."
     lines = [cvat.expand(r"\1 \2") if (cvat := _CVAT.fullmatch(line)) else line for line in lines]
@@ -167,9 +170,10 @@ def _by_numbers(lines: list[str], path) -> list[ClassLine]:
     return found
 
 
-# %% ../../nbs/kit/data_classes.ipynb #cell-016
+# %% ../../nbs/kit/data_classes.ipynb #cell-018
 def _count(before: list[list[int]]) -> bool:
-    "Do the first numbers of the lines count the classes? Before a colour, they must leave none out."
+    """Do the first numbers of the lines count the classes? Before a colour, they must leave none
+    out."""
     first = [row[0] for row in before]
     whole = first == list(range(first[0], first[0] + len(first))) and first[0] < 2
     return (
@@ -179,9 +183,10 @@ def _count(before: list[list[int]]) -> bool:
     )
 
 
-# %% ../../nbs/kit/data_classes.ipynb #cell-017
+# %% ../../nbs/kit/data_classes.ipynb #cell-019
 def _colours_for_all(lines: list[str], found: list[ClassLine], path) -> None:
-    "UserError where some lines have colours and another looks as if it had lost its own, or were a header."
+    """UserError where some lines have colours and another looks as if it had lost its own, or were
+    a header."""
     plain = [(line, one) for line, one in zip(lines, found) if one.colour is None]
     if len(plain) == len(found):
         return
@@ -189,7 +194,8 @@ def _colours_for_all(lines: list[str], found: list[ClassLine], path) -> None:
         line for line, one in plain if one.name.split()[-1:] and one.name.split()[-1].isdecimal()
     ]:
         raise UserError(
-            f"{path} has the line {odd[0]!r}; needed: `name r g b`, or a name that ends in no number"
+            f"{path} has the line {odd[0]!r}; needed: `name r g b`, or a name that ends in no "
+            "number"
         )
     if (
         plain
@@ -198,34 +204,42 @@ def _colours_for_all(lines: list[str], found: list[ClassLine], path) -> None:
         and found[0].name.lower() != "void"
     ):
         raise UserError(
-            f"{path} begins with {lines[0]!r}, the only line without a colour; needed: `name r g b`; "
+            f"{path} begins with {lines[0]!r}, the only line without a colour; needed: `name r g "
+            "b`; "
             "put # before a header"
         )
 
 
-# %% ../../nbs/kit/data_classes.ipynb #cell-019
-def class_lines(settings: ImageConfig) -> list[ClassLine]:
-    "The class list that the settings name: a file, names with commas between, or classes.txt in the root."
+# %% ../../nbs/kit/data_classes.ipynb #cell-021
+def class_lines(
+    settings: ImageConfig,  # classes, palette and root
+) -> list[ClassLine]:  # names, and numbers or colours where they are given
+    """The class list that the settings name: a file, names with commas between, or classes.txt in
+    the root."""
     beside = Path(settings.root or ".") / "classes.txt"
     if settings.palette and settings.classes:
         raise UserError("--palette and --classes both name the classes; needed: one of them")
     path = settings.palette or settings.classes or (beside if beside.is_file() else None)
     if path is None:
         raise UserError(
-            f"the classes of {settings.root} are not known; needed: --classes road,sky,car or --classes FILE, "
+            f"the classes of {settings.root} are not known; needed: --classes road,sky,car or "
+            "--classes FILE, "
             f"or {beside}, with a name a line in the order of the label numbers"
         )
     if os.path.isfile(path) or settings.palette:
         return read_classes(path)
     if "," not in str(path):
         raise UserError(
-            f"classes is {path!r}, which is no file; needed: a text file, or names with commas between"
+            f"classes is {path!r}, which is no file; needed: a text file, or names with commas "
+            "between"
         )
     return [ClassLine(name.strip()) for name in path.split(",") if name.strip()]
 
 
-# %% ../../nbs/kit/data_classes.ipynb #cell-020
-def own_labels(settings: ImageConfig) -> dict:
+# %% ../../nbs/kit/data_classes.ipynb #cell-022
+def own_labels(
+    settings: ImageConfig,  # classes, palette, void, label_values, reduce_zero_label
+) -> dict:
     "What the labels of own data mean, as fields of a Source; UserError if the settings cannot be."
     lines = class_lines(settings)
     kept = [one for one in lines if one.name.lower() != "void"]
@@ -235,7 +249,8 @@ def own_labels(settings: ImageConfig) -> dict:
     most = 255 - settings.reduce_zero_label
     if not 2 <= len(names) <= most or len(lines) > most:
         raise UserError(
-            f"{len(names)} classes are listed ({', '.join(names[:3])}); needed: 2 to {most}; for one kind of "
+            f"{len(names)} classes are listed ({', '.join(names[:3])}); needed: 2 to {most}; for "
+            "one kind of "
             "object, list the rest as a class as well, such as background"
         )
     usual = voc_palette(len(names) + 1)[1:]
@@ -248,7 +263,7 @@ def own_labels(settings: ImageConfig) -> dict:
     return fields | _number_labels(settings, lines)
 
 
-# %% ../../nbs/kit/data_classes.ipynb #cell-021
+# %% ../../nbs/kit/data_classes.ipynb #cell-023
 def _number_labels(settings: ImageConfig, lines: list[ClassLine]) -> dict:
     "The numbers of the classes and of void, for labels that are numbers."
     numbers = _numbers(settings, lines)
@@ -257,7 +272,8 @@ def _number_labels(settings: ImageConfig, lines: list[ClassLine]) -> dict:
     void = {*settings.void, *({*numbers} - {*ids}), *range(settings.reduce_zero_label)}
     if shared := void & {*ids}:
         raise UserError(
-            f"void is {min(shared)}, the number of the class {names[min(shared)]!r}; needed: a number "
+            f"void is {min(shared)}, the number of the class {names[min(shared)]!r}; needed: a "
+            "number "
             "of no class, or --reduce-zero-label"
         )
     return {
@@ -266,7 +282,7 @@ def _number_labels(settings: ImageConfig, lines: list[ClassLine]) -> dict:
     }
 
 
-# %% ../../nbs/kit/data_classes.ipynb #cell-022
+# %% ../../nbs/kit/data_classes.ipynb #cell-024
 def _numbers(settings: ImageConfig, lines: list[ClassLine]) -> list[int]:
     "The number that each line of a class list has in the label files."
     listed, values = [one.number for one in lines], settings.label_values
@@ -279,7 +295,8 @@ def _numbers(settings: ImageConfig, lines: list[ClassLine]) -> list[int]:
         )
     if values and (None not in listed or settings.reduce_zero_label):
         raise UserError(
-            f"label_values is {values}, and {where} numbers the classes as well; needed: one of them"
+            f"label_values is {values}, and {where} numbers the classes as well; needed: one of "
+            "them"
         )
     if values and len(values) != len(lines):
         raise UserError(
@@ -294,12 +311,13 @@ def _numbers(settings: ImageConfig, lines: list[ClassLine]) -> list[int]:
     return numbers
 
 
-# %% ../../nbs/kit/data_classes.ipynb #cell-023
+# %% ../../nbs/kit/data_classes.ipynb #cell-025
 def _colour_labels(settings: ImageConfig, lines: list[ClassLine], palette) -> dict:
     "The same for labels that are colours."
     if missing := [one.name for one in lines if one.colour is None]:
         raise UserError(
-            f"{settings.palette} has no colour for {missing[0]!r}; needed: `name r g b` in each line"
+            f"{settings.palette} has no colour for {missing[0]!r}; needed: `name r g b` in each "
+            "line"
         )
     void = tuple(one.colour for one in lines if one.name.lower() == "void")
     if len({*palette, *void}) < len(lines):
@@ -308,7 +326,8 @@ def _colour_labels(settings: ImageConfig, lines: list[ClassLine], palette) -> di
         )
     if settings.void or settings.reduce_zero_label or settings.label_values:
         raise UserError(
-            "--void, --label-values and --reduce-zero-label speak of numbers, but with --palette labels are "
+            "--void, --label-values and --reduce-zero-label speak of numbers, but with --palette "
+            "labels are "
             "colours; needed: lines `void r g b` in the palette file"
         )
     return {"void_ids": (), "void_colours": void}

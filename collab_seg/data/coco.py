@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["read_coco"]
 
-# %% ../../nbs/kit/coco.ipynb #cell-002
+# %% ../../nbs/kit/coco.ipynb #cell-004
 import os
 from collections import Counter
 from pathlib import Path
@@ -25,7 +25,7 @@ from collab_seg.data.outlined import (
 from .outlines import Shape, checked_outline
 
 
-# %% ../../nbs/kit/coco.ipynb #cell-005
+# %% ../../nbs/kit/coco.ipynb #cell-007
 def read_coco(
     settings: ImageConfig,  # root: the folder of the images
     annotations: tuple[str, ...] = (),  # train=FILE val=FILE
@@ -51,7 +51,7 @@ def read_coco(
     return Outlines(root, classes, rest, splits, left_out)
 
 
-# %% ../../nbs/kit/coco.ipynb #cell-006
+# %% ../../nbs/kit/coco.ipynb #cell-008
 def _coco_files(annotations: tuple[str, ...], root: Path) -> dict[str, Path]:
     "The JSON file of each split; if none is named, those that Roboflow puts beside the images."
     files = {}
@@ -71,7 +71,7 @@ def _coco_files(annotations: tuple[str, ...], root: Path) -> dict[str, Path]:
     return files
 
 
-# %% ../../nbs/kit/coco.ipynb #cell-007
+# %% ../../nbs/kit/coco.ipynb #cell-009
 def _coco_names(tables: dict, left_out: Counter) -> dict[int, str]:
     "The name of each category, in the order of the ids; those that only group others are left out."
     names, groups, used = {}, set(), set()
@@ -91,13 +91,13 @@ def _coco_names(tables: dict, left_out: Counter) -> dict[int, str]:
     return {key: names[key].strip() for key in sorted(names) if key not in idle}
 
 
-# %% ../../nbs/kit/coco.ipynb #cell-008
+# %% ../../nbs/kit/coco.ipynb #cell-010
 def _key(value):
     "An id by which something can be found; None for a list and the like."
     return value if type(value) in (int, str) else None
 
 
-# %% ../../nbs/kit/coco.ipynb #cell-009
+# %% ../../nbs/kit/coco.ipynb #cell-011
 def _coco_images(path: Path, table: dict, root: Path, split: str) -> dict:
     "The images of a COCO file by their ids."
     folders = [
@@ -126,7 +126,7 @@ def _coco_images(path: Path, table: dict, root: Path, split: str) -> dict:
     return pictures
 
 
-# %% ../../nbs/kit/coco.ipynb #cell-010
+# %% ../../nbs/kit/coco.ipynb #cell-012
 def _coco_pictures(path, table: dict, root: Path, split: str, labels: dict, left_out) -> list:
     "The images of a COCO file with their outlines."
     pictures = _coco_images(path, table, root, split)

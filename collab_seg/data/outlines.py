@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["run_lengths", "encoded", "Shape", "draw", "checked_outline"]
 
-# %% ../../nbs/kit/outlines.ipynb #cell-003
+# %% ../../nbs/kit/outlines.ipynb #cell-005
 import math
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 from ..core import UserError, plain
 
 
-# %% ../../nbs/kit/outlines.ipynb #cell-007
+# %% ../../nbs/kit/outlines.ipynb #cell-009
 def run_lengths(
     rle: dict,  # {"size": [H, W], "counts": a list, or COCO's compressed text}
     size: tuple[int, int],  # height and width of the image
@@ -33,7 +33,7 @@ def run_lengths(
     return counts
 
 
-# %% ../../nbs/kit/outlines.ipynb #cell-008
+# %% ../../nbs/kit/outlines.ipynb #cell-010
 def _unpacked(text: str) -> list[int] | None:
     "The run lengths in COCO's compressed text; None if it is none."
     counts, value, bits = [], 0, 0
@@ -49,7 +49,7 @@ def _unpacked(text: str) -> list[int] | None:
     return None if bits else counts
 
 
-# %% ../../nbs/kit/outlines.ipynb #cell-011
+# %% ../../nbs/kit/outlines.ipynb #cell-013
 def encoded(
     outline: list | dict,  # polygons [[x, y, x, y, ...], ...] in pixels, or RLE
     size: tuple[int, int],  # height and width of the image
@@ -69,7 +69,7 @@ def encoded(
     return tools.merge(tools.frPyObjects(outline, *size))
 
 
-# %% ../../nbs/kit/outlines.ipynb #cell-012
+# %% ../../nbs/kit/outlines.ipynb #cell-014
 def _pycocotools():
     try:
         from pycocotools import mask
@@ -80,7 +80,7 @@ def _pycocotools():
     return mask
 
 
-# %% ../../nbs/kit/outlines.ipynb #cell-015
+# %% ../../nbs/kit/outlines.ipynb #cell-017
 class Shape(NamedTuple):
     "One thing that was outlined."
 
@@ -88,7 +88,7 @@ class Shape(NamedTuple):
     outline: list | dict  # as in `encoded`
 
 
-# %% ../../nbs/kit/outlines.ipynb #cell-016
+# %% ../../nbs/kit/outlines.ipynb #cell-018
 def draw(
     shapes: list[Shape],
     size: tuple[int, int],  # height and width of the image
@@ -106,7 +106,7 @@ def draw(
     return label, areas.count(0)
 
 
-# %% ../../nbs/kit/outlines.ipynb #cell-019
+# %% ../../nbs/kit/outlines.ipynb #cell-021
 def checked_outline(
     value,  # `segmentation` of an annotation
     where: str,  # for an error
@@ -132,7 +132,7 @@ def checked_outline(
     return [one for one in polygons if len(one) >= 6] or None  # pycocotools takes four for a box
 
 
-# %% ../../nbs/kit/outlines.ipynb #cell-020
+# %% ../../nbs/kit/outlines.ipynb #cell-022
 def _is_polygon(points) -> bool:
     "Is it a flat list of pairs of numbers?"
     return (
