@@ -40,9 +40,9 @@ def _commit() -> str:
     tracked = [*git, "ls-files", "--error-unmatch", "run.py"]  # else it is another project's
     command = [*git, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
-        subprocess.run(tracked, capture_output=True, timeout=10, check=True)  # nosec B603 # see the import
-        said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # nosec B603
-        return said.stdout.strip()
+        quiet = {"capture_output": True, "text": True, "timeout": 10, "check": True}
+        subprocess.run(tracked, **quiet)  # nosec B603 # see the import
+        return subprocess.run(command, **quiet).stdout.strip()  # nosec B603
     except (OSError, subprocess.SubprocessError):
         return "none"
 
@@ -135,7 +135,8 @@ class Run:
         self,
         source: Source,  # the data set that was scored
         split: str,  # and its split
-        own: bool = False,  # fed in another way than in training: a file that reproduce leaves alone
+        # fed in another way than in training: a file that reproduce leaves alone
+        own: bool = False,
     ) -> Path:
         "The file of the scores of a split."
         return self / f"{'own_' * own}scores_{source.name}_{split}.json".replace("/", "-")
@@ -156,13 +157,13 @@ class Run:
         known = self.classes_file
         return labels_from(read_json(known, LABEL_FIELDS), known) if known.exists() else None
 
-    def must_be_finished(self, command: str = "collab-seg train --resume") -> None:
+    def must_be_finished(self) -> None:
         "UserError if it is none, or was not trained to its end."
         if not self.finished:
             self.config  # no run at all is another mistake
             raise UserError(
                 f"{self} was not trained to its end (it has no summary.json); "
-                f"go on with: {command} {self}"
+                f"go on with: collab-seg train --resume {self}"
             )
 
 

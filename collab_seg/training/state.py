@@ -62,7 +62,8 @@ def _slot(key: str, value, parameter, kept: frozenset):
     alike = torch.empty_like(parameter) if value.ndim else torch.empty_like(value)
     if alike.shape != value.shape:
         raise ValueError(
-            f"{key} of the optimiser has shape {tuple(value.shape)} in place of {tuple(alike.shape)}"
+            f"{key} of the optimiser has shape {tuple(value.shape)} in place of "
+            f"{tuple(alike.shape)}"
         )
     return alike.copy_(value)
 

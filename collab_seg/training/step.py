@@ -131,7 +131,8 @@ def make_pair(config: Config, cnn: Student, vit: Student, weights=None) -> Pair:
     if config.optim.accumulate > 1 and (teachers or weighting or distill.own_views):
         raise UserError(
             f"accumulate is {config.optim.accumulate}, with --teacher {distill.teacher}, "
-            f"--weighting {distill.weighting}, --own-views {distill.own_views}; needed: 1 with these"
+            f"--weighting {distill.weighting}, --own-views {distill.own_views}; needed: 1 with "
+            "these"
         )
     teachers = teachers(cnn, vit) if teachers and losses else None
     weighting = weighting(names) if weighting and losses else None
