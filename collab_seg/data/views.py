@@ -8,15 +8,12 @@ __all__ = [
     "STD",
     "normalize",
     "denormalize",
-    "RandomScale",
-    "grey",
-    "ColorJitter",
     "train_transform",
     "Augmented",
     "PositionSampler",
 ]
 
-# %% ../../nbs/kit/data_views.ipynb #cell-002
+# %% ../../nbs/kit/data_views.ipynb #cell-004
 from functools import lru_cache
 
 import torch
@@ -29,28 +26,30 @@ from ..core import IGNORE_INDEX, derive_seed, resize_label
 from .reading import resize_image
 from .scenes import Scenes
 
-# %% ../../nbs/kit/data_views.ipynb #cell-006
+# %% ../../nbs/kit/data_views.ipynb #cell-007
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet: timm's encoders expect them
 
 
-# %% ../../nbs/kit/data_views.ipynb #cell-007
-def normalize(image):  # (..., 3, H, W) uint8 -> float32, about zero mean and unit variance
-    "Turn bytes into what the students take."
-    return v2.functional.normalize(
-        v2.functional.to_dtype(image.contiguous(), torch.float32, scale=True), MEAN, STD
-    )
-
-
 # %% ../../nbs/kit/data_views.ipynb #cell-008
-def denormalize(image):  # (3, H, W) float -> (H, W, 3) uint8 array
-    "Turn a student's input back into a picture."
-    pixels = (
-        image.detach().cpu() * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
-    )
-    return (pixels.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+def normalize(
+    image,  # (..., 3, H, W) uint8
+) -> torch.Tensor:  # float32, about zero mean and unit variance
+    "Turn bytes into what the students take."
+    pixels = v2.functional.to_dtype(image.contiguous(), torch.float32, scale=True)
+    return v2.functional.normalize(pixels, MEAN, STD)
 
 
 # %% ../../nbs/kit/data_views.ipynb #cell-009
+def denormalize(
+    image,  # (3, H, W) float, as a student takes it
+):  # (H, W, 3) uint8 array
+    "Turn a student's input back into a picture."
+    mean, std = (torch.tensor(each)[:, None, None] for each in (MEAN, STD))
+    pixels = image.detach().cpu() * std + mean
+    return (pixels.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+# %% ../../nbs/kit/data_views.ipynb #cell-011
 class RandomScale(v2.Transform):
     "Resize by a random factor, images with anti-aliasing and masks by nearest neighbour."
 
@@ -68,16 +67,16 @@ class RandomScale(v2.Transform):
         return tv_tensors.wrap(resize(inpt.as_subclass(torch.Tensor), params["size"]), like=inpt)
 
 
-# %% ../../nbs/kit/data_views.ipynb #cell-011
+# %% ../../nbs/kit/data_views.ipynb #cell-013
 def grey(image):  # (3, H, W) float, 0 to 255 -> (H, W), whole numbers
     "The brightness of each pixel, weighted as torchvision does."
     red, green, blue = image
     return red.mul(0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114).floor_()
 
 
-# %% ../../nbs/kit/data_views.ipynb #cell-012
+# %% ../../nbs/kit/data_views.ipynb #cell-014
 class ColorJitter(v2.ColorJitter):
-    "torchvision's ColorJitter for images of bytes, without hue: equal to the byte, and faster on a CPU."
+    "torchvision's ColorJitter on bytes, without hue: equal to the byte, and faster."
 
     def __init__(self, strength: float):  # factors lie in 1 - strength .. 1 + strength
         super().__init__(strength, strength, strength)
@@ -85,25 +84,25 @@ class ColorJitter(v2.ColorJitter):
     def transform(self, inpt, params):
         if not isinstance(inpt, tv_tensors.Image):
             return inpt
-        image = inpt.as_subclass(torch.Tensor).to(
-            torch.float32, memory_format=torch.contiguous_format
-        )
+        by_channels = {"memory_format": torch.contiguous_format}
+        image = inpt.as_subclass(torch.Tensor).to(torch.float32, **by_channels)
         others = {
             "brightness": lambda: 0,
             "contrast": lambda: grey(image).mean(),
             "saturation": lambda: grey(image),
         }
         names = list(others)
-        for name in (
-            names[step] for step in params["fn_idx"].tolist() if step < len(names)
-        ):  # a random order
+        order = [names[step] for step in params["fn_idx"].tolist() if step < len(names)]
+        for name in order:
             factor, other = params[f"{name}_factor"], others[name]()
             image.mul_(factor).add_(other, alpha=1 - factor).clamp_(0, 255).floor_()
         return tv_tensors.wrap(image.to(torch.uint8), like=inpt)
 
 
-# %% ../../nbs/kit/data_views.ipynb #cell-014
-def train_transform(config: DataConfig):
+# %% ../../nbs/kit/data_views.ipynb #cell-016
+def train_transform(
+    config: DataConfig,  # its scale, crop and jitter
+):
     "Random scale, crop, flip and colour for an (image, label) pair of tv_tensors."
     void = {tv_tensors.Image: 0, tv_tensors.Mask: IGNORE_INDEX}
     steps = [
@@ -116,11 +115,16 @@ def train_transform(config: DataConfig):
     return v2.Compose(steps)
 
 
-# %% ../../nbs/kit/data_views.ipynb #cell-015
+# %% ../../nbs/kit/data_views.ipynb #cell-018
 class Augmented(torch.utils.data.Dataset):
-    "Training samples; which random crop a sample gets depends on (seed, position) and on nothing else."
+    "Training samples; the crop of each depends on (seed, position) and on nothing else."
 
-    def __init__(self, scenes: Scenes, config: DataConfig, seed: int):
+    def __init__(
+        self,
+        scenes: Scenes,  # a split at its read size
+        config: DataConfig,  # how crops are made
+        seed: int,  # of the run
+    ):
         self.scenes, self.seed, self.transform = scenes, seed, train_transform(config)
 
     def __getitem__(self, key):
@@ -132,18 +136,24 @@ class Augmented(torch.utils.data.Dataset):
         return normalize(image.as_subclass(torch.Tensor)), label.as_subclass(torch.Tensor).long()
 
 
-# %% ../../nbs/kit/data_views.ipynb #cell-017
+# %% ../../nbs/kit/data_views.ipynb #cell-020
 @lru_cache(maxsize=4)
 def _epoch_order(length, seed, epoch):
     generator = torch.Generator().manual_seed(derive_seed(seed, "order", epoch))
     return torch.randperm(length, generator=generator).tolist()
 
 
-# %% ../../nbs/kit/data_views.ipynb #cell-018
+# %% ../../nbs/kit/data_views.ipynb #cell-021
 class PositionSampler(Sampler):
-    "Yields (position, index) for the positions start..stop of an endless, seeded sequence of shuffles."
+    "Yields (position, index) for the positions of an endless, seeded sequence of shuffles."
 
-    def __init__(self, length: int, seed: int, stop: int, start: int = 0):
+    def __init__(
+        self,
+        length: int,  # images in the split
+        seed: int,  # of the run
+        stop: int,  # samples in the whole run
+        start: int = 0,  # samples before this one, where a run goes on
+    ):
         self.length, self.seed, self.start, self.stop = length, seed, start, stop
 
     def __iter__(self):
