@@ -105,16 +105,8 @@ class Plan:
 
 
 # %% ../../nbs/kit/toy_camera.ipynb #cell-020
-class Faces(Plan):
-    "The faces of a block as patches of the picture."
-
-    def faces(self, block):
-        "The faces of a block that we can see, in the order to paint them in."
-        if block.y1 < self.eye and block.z0 < 2500:  # farther off, a top is thinner than a pixel
-            yield self.top(block)
-        if block.x0 > 0 or block.x1 < 0:
-            yield self.side(block)
-        yield self.front(block)
+class Standing(Plan):
+    "The faces of a block that stand, as patches of the picture."
 
     def front(self, block):
         "The face that looks at us."
@@ -137,6 +129,19 @@ class Faces(Plan):
         inside = (v >= 0) & (v <= y1 - y0)  # no crack under a top
         return Patch((rows, columns), z - z0, v, z, inside, face, z1 - z0, y1 - y0)
 
+
+# %% ../../nbs/kit/toy_camera.ipynb #cell-021
+class Faces(Standing):
+    "All faces of a block that we can see."
+
+    def faces(self, block):
+        "The faces of a block that we can see, in the order to paint them in."
+        if block.y1 < self.eye and block.z0 < 2500:  # farther off, a top is thinner than a pixel
+            yield self.top(block)
+        if block.x0 > 0 or block.x1 < 0:
+            yield self.side(block)
+        yield self.front(block)
+
     def top(self, block):
         "The face that looks up."
         x0, x1, _, y, z0, z1 = block
@@ -151,9 +156,9 @@ class Faces(Plan):
         return Patch((rows, columns), u, z - z0, z, inside, "top", x1 - x0, z1 - z0)
 
 
-# %% ../../nbs/kit/toy_camera.ipynb #cell-021
-class Scene(Faces):
-    "A street seen by a camera, and the picture painted so far."
+# %% ../../nbs/kit/toy_camera.ipynb #cell-022
+class Painter(Faces):
+    "What paints the faces."
 
     def paint(
         self,
@@ -181,6 +186,11 @@ class Scene(Faces):
         patch = self.top(Block(x0, x1, 0, 0, z0, z1))
         ground = self.canvas[patch.window]
         np.subtract(ground, 36, out=ground, where=patch.inside)
+
+
+# %% ../../nbs/kit/toy_camera.ipynb #cell-023
+class Scene(Painter):
+    "A street seen by a camera, and the picture painted so far."
 
     def picture(self) -> np.ndarray:  # (H, W, 3) uint8
         "What has been painted so far: no light, haze or noise yet, and magenta where nothing is."

@@ -58,17 +58,19 @@ PAINTS = (
     (206, 112, 50),
     (122, 136, 92),
 )
+
+# %% ../../nbs/kit/toy_paint.ipynb #cell-013
 BROWNS = (236, 196, 168), (204, 152, 116), (140, 96, 68), (92, 72, 56)
 METALS = (70, 74, 78), (120, 124, 124), (60, 84, 76), (150, 150, 146)
 TYRE, GLASS, RED, WHITE = (28, 28, 32), (52, 56, 66), (190, 40, 30), (240, 236, 210)
 MIRROR = 0, 0, 0  # no colour of its own: the sky's is added
 
-# %% ../../nbs/kit/toy_paint.ipynb #cell-016
+# %% ../../nbs/kit/toy_paint.ipynb #cell-017
 WORD = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15  # SplitMix64's step from one counter to the next
 
 
-# %% ../../nbs/kit/toy_paint.ipynb #cell-017
+# %% ../../nbs/kit/toy_paint.ipynb #cell-018
 def mix(
     x,  # whole numbers from 0 to 2^64 - 1: an int or an array of uint64
 ):
@@ -78,9 +80,9 @@ def mix(
     return x ^ (x >> 31)
 
 
-# %% ../../nbs/kit/toy_paint.ipynb #cell-018
-class Dice:
-    "A stream of whole numbers that depends on nothing but its name, which is some integers."
+# %% ../../nbs/kit/toy_paint.ipynb #cell-019
+class Stream:
+    "Whole numbers that depend on nothing but their name, which is some integers."
 
     def __init__(
         self,
@@ -97,6 +99,11 @@ class Dice:
             self.left = mix(self.key)
         self.left, throw = divmod(self.left, high - low + 1)
         return low + throw
+
+
+# %% ../../nbs/kit/toy_paint.ipynb #cell-020
+class Dice(Stream):
+    "A stream of whole numbers by its name, and what a street throws it for."
 
     def chance(
         self,
@@ -122,12 +129,12 @@ class Dice:
         return red - 16 + (bits & 31), green - 16 + (bits >> 5 & 31), blue - 16 + (bits >> 10)
 
 
-# %% ../../nbs/kit/toy_paint.ipynb #cell-021
+# %% ../../nbs/kit/toy_paint.ipynb #cell-023
 TILE = 128  # texels along a tile's side; tiles repeat without a seam
 CONTRAST = 22  # greys from a tile's mean to its extremes
 
 
-# %% ../../nbs/kit/toy_paint.ipynb #cell-022
+# %% ../../nbs/kit/toy_paint.ipynb #cell-024
 def value_noise(
     key,  # another number, another noise
     high,  # texels from one corner of a cell to the next, downwards
@@ -146,7 +153,7 @@ def value_noise(
     return (upper * (high - fall) + lower * fall) // (high * wide)
 
 
-# %% ../../nbs/kit/toy_paint.ipynb #cell-023
+# %% ../../nbs/kit/toy_paint.ipynb #cell-025
 def courses(
     high,  # texels a brick, downwards
     wide,  # texels a brick, to the right
@@ -158,7 +165,7 @@ def courses(
     return np.where((y % high == 0) | (x % wide == 0), -30000, tone.astype(np.int64))
 
 
-# %% ../../nbs/kit/toy_paint.ipynb #cell-024
+# %% ../../nbs/kit/toy_paint.ipynb #cell-026
 def equalise(
     field,  # (TILE, TILE) numbers of any range
 ):  # (TILE, TILE) int32, each grey equally often
@@ -168,7 +175,7 @@ def equalise(
     return (ranks * (2 * CONTRAST + 1) // field.size - CONTRAST).astype(np.int32)
 
 
-# %% ../../nbs/kit/toy_paint.ipynb #cell-026
+# %% ../../nbs/kit/toy_paint.ipynb #cell-028
 @lru_cache(maxsize=None)
 def textures():
     "The tiles by name, flat, made once."
@@ -185,7 +192,7 @@ def textures():
     return {name: equalise(field) for name, field in fields.items()}
 
 
-# %% ../../nbs/kit/toy_paint.ipynb #cell-027
+# %% ../../nbs/kit/toy_paint.ipynb #cell-029
 def weave(
     name,  # of a tile
     u,  # (1, w) or (h, w): where a pixel lies along the face
