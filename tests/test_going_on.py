@@ -27,7 +27,8 @@ from collab_seg.training.run import run_config
 from collab_seg.use import cli
 from collab_seg.use.commands_data import DataCheck
 from collab_seg.use.commands_study import Reproduce, Study
-from collab_seg.use.commands_train import Eval, Predict, Train
+from collab_seg.use.commands_train import Train
+from collab_seg.use.commands_use import Eval, Predict
 from collab_seg.use.deploy import first_weights, pretrained_student
 
 SMALL = ["--size", "48", "64", "--crop", "48", "64", "--batch-size", "2", "--no-progress"]
