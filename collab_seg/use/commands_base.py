@@ -47,6 +47,7 @@ def is_main() -> bool:
 
 
 # %% ../../nbs/kit/commands_base.ipynb #cell-015
+# Imports in functions of commands are late, for `collab-seg --help` must not wait for PyTorch.
 def finished_config(run) -> Config:
     "The settings of a run that was trained to its end; UserError for any other."
     from collab_seg.training.run import run_config
