@@ -18,7 +18,8 @@ from collab_seg.data.views import normalize
 from collab_seg.show import TEACHERS
 from collab_seg.training.loop import train
 from collab_seg.use.cli import main
-from collab_seg.use.explore import Explorer, figure_html, region_html
+from collab_seg.use.explore import Explorer
+from collab_seg.use.explore_html import figure_html, png, region_html
 from collab_seg.use.explore_page import serve
 from collab_seg.use.lessons import (
     EXAMPLES,
@@ -26,12 +27,12 @@ from collab_seg.use.lessons import (
     TITLES,
     Snapshots,
     View,
-    look,
     pictures,
+    see_image,
     teaching,
 )
 from collab_seg.use.lessons_ages import ages_table, score_ages
-from collab_seg.use.lessons_words import png, region_errors, sentences
+from collab_seg.use.lessons_words import region_errors, sentences
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_every_view_gives_pictures_of_one_size_and_sentences(collab):
         torch.full_like(truth, IGNORE_INDEX),
         None,
     ):  # as it is, void all over, none
-        seen = look(cnn, vit, normalize(image)[None], truth)
+        seen = see_image(cnn, vit, normalize(image)[None], truth)
         for size, temperature, margin, place in itertools.product(
             (1, 5, 12, 40), (0.5, 8.0), (0.0, 3.0), (0, 99)
         ):
@@ -91,7 +92,7 @@ def test_every_view_gives_pictures_of_one_size_and_sentences(collab):
                 )
     assert (
         region_errors(
-            look(cnn, vit, normalize(image)[None], torch.full((96, 128), IGNORE_INDEX)), View()
+            see_image(cnn, vit, normalize(image)[None], torch.full((96, 128), IGNORE_INDEX)), View()
         )
         is None
     )
@@ -101,7 +102,7 @@ def test_what_is_said_is_what_the_masks_hold(collab):
     ages, scenes = collab
     cnn, vit, source = ages.students(ages.steps[0])
     for image, truth in scenes.values():
-        seen = look(cnn, vit, normalize(image)[None], truth)
+        seen = see_image(cnn, vit, normalize(image)[None], truth)
         taught = teaching(seen, View(3, margin=0.2))
         valid = taught.pixel["valid"].sum()
         teaches = [

@@ -97,14 +97,14 @@ def print_scores(scores, source, split: str, students, scenes, class_balance) ->
 def write_scores(run, scores, source, split: str, json_path, csv_path, feeding: dict) -> None:
     "Write a row a student: as JSON, and appended to a CSV file if there is one to append to."
     from collab_seg.csv_tables import append_rows
-    from collab_seg.training.evaluate import scores_name
+    from collab_seg.training.run import Run
     from collab_seg.training.scores import result_rows
 
     rows = result_rows(run, scores, source, split)
     if csv_path:  # first, as a table that is there may not fit
         append_rows(csv_path, rows)
     rows = [row | feeding for row in rows]
-    path = Path(json_path or Path(run) / scores_name(source, split, bool(feeding)))
+    path = Path(json_path or Run(run).scores(source, split, bool(feeding)))
     write_atomic(path, json.dumps(rows, indent=2) + "\n")
 
 

@@ -31,9 +31,9 @@ from ..data.views import denormalize
 from ..losses.base import on_one_grid
 from ..losses.pixel import pixel_directions, soft_kl
 from ..losses.region import region_directions
-from ..show import TEACHERS, colorize, teacher_picture
+from ..show import STUDENTS, TEACHERS, colorize, teacher_picture
 from ..students.base import Student, likeliest
-from ..training.evaluate import WAYS, open_students
+from ..training.evaluate import open_students
 from ..training.run import run_config
 
 # %% ../../nbs/kit/lessons.ipynb #cell-007
@@ -128,7 +128,7 @@ def see_image(
         for student in (cnn, vit)
     ]
     each = [upsample(output.logits.float(), size).softmax(1) for output in outputs]
-    guesses = dict(zip(WAYS, (likeliest(p)[0].byte().numpy() for p in (*each, sum(each) / 2))))
+    guesses = dict(zip(STUDENTS, (likeliest(p)[0].byte().numpy() for p in (*each, sum(each) / 2))))
     outputs, picture = on_one_grid(*outputs), denormalize(images[0])
     if truth is None:
         return Seen(picture, None, None, *outputs, guesses)

@@ -15,7 +15,7 @@ import torch
 
 from ..data.views import normalize
 from ..files import write_atomic
-from ..training.evaluate import WAYS
+from ..show import STUDENTS
 from ..training.metrics import Confusion
 from ..training.step import flow, low_cka
 from .lessons import Snapshots, View, see_image, teaching
@@ -26,16 +26,16 @@ from .lessons import Snapshots, View, see_image, teaching
 def score_age(ages: Snapshots, step: int, scenes: dict) -> dict:
     "One row: mIoU of both students and their average, CKA, and who teaches in how many regions."
     cnn, vit, source = ages.students(step)
-    counts, others = {way: Confusion(len(source.classes)) for way in WAYS}, []
+    counts, others = {way: Confusion(len(source.classes)) for way in STUDENTS}, []
     for image, truth in scenes.values():
         seen = see_image(cnn, vit, normalize(image)[None], truth)
-        for way in WAYS:
+        for way in STUDENTS:
             counts[way].update(torch.from_numpy(seen.guesses[way]), torch.from_numpy(seen.truth))
         shares = flow(teaching(seen, View(ages.config.distill.region_size)).region)
         found = low_cka(seen.cnn.low, seen.vit.low), shares["to_vit"], shares["to_cnn"]
         others.append([value.item() for value in found])
     means = dict(zip(("cka", "cnn_teaches", "vit_teaches"), np.mean(others, axis=0)))
-    return {"step": step} | {f"miou_{way}": counts[way].score().miou for way in WAYS} | means
+    return {"step": step} | {f"miou_{way}": counts[way].score().miou for way in STUDENTS} | means
 
 
 # %% ../../nbs/kit/lessons_ages.ipynb #cell-008

@@ -22,9 +22,9 @@ from ..data.base import Source
 from ..data.benchmarks import file_numbers
 from ..data.reading import read_image
 from ..files import write_atomic
-from ..show import colorize, overlay
+from ..show import STUDENTS, colorize, overlay
 from ..students.base import Student, likeliest
-from ..training.evaluate import WAYS, open_students, probabilities
+from ..training.evaluate import open_students, probabilities
 from .deploy import as_read
 from .predict_inputs import find_pictures, is_video, stems_of
 from .predict_video import change_video
@@ -42,7 +42,7 @@ def predict_image(
     seen = as_read(image, short_side)[None].to(next(cnn.parameters()).device)
     both = probabilities(cnn, vit, seen, image.shape[-2:], **window)
     surest = both["average"].max(1).values[0].cpu().numpy()
-    return {way: likeliest(both[way])[0].byte().cpu().numpy() for way in WAYS}, surest
+    return {way: likeliest(both[way])[0].byte().cpu().numpy() for way in STUDENTS}, surest
 
 
 # %% ../../nbs/kit/predict.ipynb #cell-013
