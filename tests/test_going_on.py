@@ -1,6 +1,7 @@
 """Going on from what one has: a run's students as first weights, data that has changed, words under a table, and Ctrl-C."""
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -17,12 +18,12 @@ from PIL import Image
 
 from collab_seg.config import ImageConfig, StudentConfig
 from collab_seg.core import UserError
-from collab_seg.students.build import build_students
+from collab_seg.students import build
 from collab_seg.students.weights import read_weights
 from collab_seg.training.evaluate import open_students
 from collab_seg.training.loop import train
 from collab_seg.training.metrics import Confusion
-from collab_seg.training.run import run_config
+from collab_seg.training.run import RunWeights, run_config
 from collab_seg.training.scores import score_notes
 from collab_seg.use import cli
 from collab_seg.use.commands_data import DataCheck
@@ -32,6 +33,8 @@ from collab_seg.use.commands_use import Eval, Predict
 from collab_seg.use.deploy import first_weights, pretrained_student
 
 SMALL = ["--size", "48", "64", "--crop", "48", "64", "--batch-size", "2", "--no-progress"]
+
+build_students = functools.partial(build.build_students, resolve=RunWeights)
 
 
 def command(*arguments, **options):

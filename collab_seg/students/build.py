@@ -17,7 +17,6 @@ import torch
 
 from ..config import StudentConfig
 from ..core import UserError, derive_seed, one_of
-from ..files import read_json
 from .base import Student
 from .weights import load_encoder, load_student, whole_student
 
@@ -73,24 +72,15 @@ def fresh_student(
 
 
 # %% ../../nbs/kit/students_build.ipynb #cell-018
-class RunWeights:
-    "Where a path leads to the weights of a run's student, and the classes that its head knows."
+class WeightsFile:
+    "First weights in a file, of which nothing more is known; training.run knows more of runs."
 
-    def __init__(
-        self,
-        path,  # a run's folder, or a file
-        place: str,  # cnn or vit
-    ):
-        path = Path(path)
-        self.file = path / f"{place}.safetensors" if path.is_dir() else path
+    def __init__(self, path, place: str):  # a file; cnn or vit
+        self.file = Path(path)
 
     def classes(self) -> list[str] | None:
-        "The names of the classes, if the run has written them down."
-        folder = self.file.parent
-        if folder.parent.name == "snapshots":  # a snapshot lies two folders deeper
-            folder = folder.parent.parent
-        known = folder / "classes.json"
-        return read_json(known, ["classes"])["classes"] if known.is_file() else None
+        "The names of the classes that its head knows, if they are known."
+        return None
 
 
 # %% ../../nbs/kit/students_build.ipynb #cell-020
@@ -116,7 +106,7 @@ def load_first_weights(
     place: str,  # cnn or vit
     config: StudentConfig,  # names the network and its first weights
     classes=(),  # names of the K classes; a head of another run is only taken if it knows these
-    resolve=RunWeights,  # (path, place) -> what has a `file`, and `classes()` that its head knows
+    resolve=WeightsFile,  # (path, place) -> what has a `file`, and `classes()` that its head knows
 ) -> None:
     "Load what the settings name; UserError if it cannot be had or does not fit."
     name, weights = getattr(config, place), getattr(config, f"{place}_weights")
@@ -144,7 +134,7 @@ def build_students(
     num_classes: int,  # K
     seed: int,  # of the run
     classes=(),  # names of the K classes; a head of another run is only taken if it knows these
-    resolve=RunWeights,  # (path, place) -> what has a `file`, and `classes()` that its head knows
+    resolve=WeightsFile,  # (path, place) -> what has a `file`, and `classes()` that its head knows
 ) -> tuple[Student, Student]:  # the CNN, the ViT
     "Both students; UserError if one is not known, or its first weights cannot be had."
     with torch.random.fork_rng(devices=[]):

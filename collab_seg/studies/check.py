@@ -15,6 +15,7 @@ from ..data.sources import open_source
 from ..losses.methods import method_losses
 from ..students.build import build_students
 from .plan import StudyPlan
+from ..training.run import RunWeights
 
 
 # %% ../../nbs/kit/studies_check.ipynb #cell-008
@@ -55,7 +56,7 @@ def check_study(
         config = run.config.students if weights else without_imagenet(run.config.students)
         wanted = config, len(open_source(run.config.data).classes)
         if wanted not in built:
-            built[wanted] = build_students(*wanted, seed=0)
+            built[wanted] = build_students(*wanted, seed=0, resolve=RunWeights)
         method_losses(run.config, *built[wanted])
 
 
@@ -65,7 +66,7 @@ def cannot_start(study: StudyPlan) -> str | None:
     for students in dict.fromkeys(run.config.students for run in study.runs):
         if students != without_imagenet(students):
             try:
-                build_students(students, 2, seed=0)
+                build_students(students, 2, seed=0, resolve=RunWeights)
             except UserError as error:
                 return f"these runs could not start here: {error}"
     return None

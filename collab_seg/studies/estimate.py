@@ -19,9 +19,17 @@ from ..core import UserError
 from ..data.sources import open_source
 from ..losses.methods import METHODS
 from .plan import StudyPlan
-from .state import Standing, json_or_none, read_table, standings, status_table
+from collab_seg.studies.state import (
+    Standing,
+    json_or_none,
+    read_table,
+    run_files,
+    standings,
+    status_table,
+)
 from ..training.cost import MEASURED, gpu_hours, too_large_here
 from ..training.loop import train
+from ..training.run import Run
 
 
 # %% ../../nbs/kit/studies_estimate.ipynb #cell-006
@@ -47,7 +55,7 @@ def trial(study: StudyPlan, threads: int | None = None, steps: int = 4) -> float
     try:
         with tempfile.TemporaryDirectory() as folder:
             run = train(config, Path(folder) / "run", progress=False)
-            speed = pd.read_csv(run / "speed.csv")["images_per_s"]
+            speed = pd.read_csv(Run(run).speed)["images_per_s"]
     finally:
         torch.set_num_threads(before)
     return config.optim.batch_size / speed[1:].median()  # the first step also warms up
@@ -121,6 +129,6 @@ def plan_text(study: StudyPlan, runs, out, jobs: int = 1, try_out: bool = True) 
     lines = [f"{study.name}: {study.about}", status_table(study, found).to_string(), count + rest]
     for run, state in zip(study.runs, found):
         if state.word == "failed":
-            note = json_or_none(Path(out) / run.folder / "failed.json")
+            note = json_or_none(run_files(run, out).failed_file)
             lines.append(f"{run.folder} failed: {note['why']}")
     return "\n".join(lines)

@@ -19,7 +19,7 @@ from ..csv_tables import read_rows
 from .state import json_or_none
 from ..training.evaluate import score_run
 from ..training.loop import Stopped, train
-from ..training.run import run_config
+from ..training.run import Run
 from ..training.scores import result_rows
 
 
@@ -74,7 +74,7 @@ def score_difference(run: Path, again: Path, path: Path, root=None) -> str | Non
 # %% ../../nbs/kit/studies_reproduce.ipynb #cell-012
 def _changes_around(run: Path, again: Path) -> dict:
     "What of versions, commit and machine was another: name -> (then, now)."
-    then, now = (json_or_none(folder / "environment.json") for folder in (run, again))
+    then, now = (json_or_none(Run(folder).environment_file) for folder in (run, again))
     return {
         name: (then.get(name), now.get(name))
         for name in {**then, **now}
@@ -89,13 +89,14 @@ def compare_runs(
     root=None,  # the folder of the data; None: as the run has it
 ) -> Reproduction:
     "Compare all figures of two runs, and both students byte by byte."
-    why = {"metrics.csv": first_difference(run / "metrics.csv", again / "metrics.csv")}
+    logs = Run(run).metrics, Run(again).metrics
+    why = {logs[0].name: first_difference(*logs)}
     for path in sorted(run.glob("scores_*.json")):
         why[path.name] = score_difference(run, again, path, root)
-    for name in ("cnn.safetensors", "vit.safetensors"):
-        if (run / name).exists():
-            same = (run / name).read_bytes() == (again / name).read_bytes()
-            why[name] = None if same else "other weights"
+    for kind in ("cnn", "vit"):
+        then, now = (Run(folder).student(kind) for folder in (run, again))
+        if then.exists():
+            why[then.name] = None if then.read_bytes() == now.read_bytes() else "other weights"
     differ = [f"{name}: {reason}" for name, reason in why.items() if reason]
     same = [name for name, reason in why.items() if not reason]
     return Reproduction(same, differ, _changes_around(run, again))
@@ -104,11 +105,12 @@ def compare_runs(
 # %% ../../nbs/kit/studies_reproduce.ipynb #cell-016
 def _finished(run: Path, root):
     "The settings of a finished run, its data in `root`; UserError if it is not finished."
-    config = run_config(run)
-    for name in ("summary.json", "environment.json", "metrics.csv"):
-        if not (run / name).is_file():
+    files = Run(run)
+    config = files.config
+    for path in (files.summary_file, files.environment_file, files.metrics):
+        if not path.is_file():
             raise UserError(
-                f"{run} has no {name}; needed: a run that is finished "
+                f"{run} has no {path.name}; needed: a run that is finished "
                 f"(collab-seg train --resume {run})"
             )
     data = dataclasses.replace(config.data, root=str(root) if root else config.data.root)
@@ -127,7 +129,7 @@ def reproduce(
     config, before = _finished(run, root), torch.get_num_threads()
     with tempfile.TemporaryDirectory() as spare:
         try:
-            torch.set_num_threads(json_or_none(run / "environment.json")["threads"])
+            torch.set_num_threads(json_or_none(Run(run).environment_file)["threads"])
             again = train(config, out or Path(spare) / "run", progress=progress)
             return compare_runs(run, again, root)
         except Stopped as stop:

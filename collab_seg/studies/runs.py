@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from ..core import UserError
 from ..files import write_atomic
 from .plan import PlannedRun, StudyPlan
-from .state import collect, done_runs, json_or_none, lock_of, standings
+from .state import collect, done_runs, json_or_none, lock_of, run_files, standings
 from ..training.evaluate import score_run
 from ..training.loop import Stopped, stop_requests, train
 from ..training.run import Run, sweep
@@ -34,18 +34,19 @@ def _score(study: StudyPlan, run: PlannedRun, folder: Path, progress: bool):
     rows = result_rows(folder, scores, source, study.score)
     write_atomic(Run(folder).scores(source, study.score), json.dumps(rows, indent=2) + "\n")
     rows = [{"study": study.name, **row, "method": run.label} for row in rows]
-    write_atomic(folder / "rows.json", json.dumps(rows, indent=2) + "\n")
+    write_atomic(Run(folder).rows_file, json.dumps(rows, indent=2) + "\n")
 
 
 # %% ../../nbs/kit/studies_runs.ipynb #cell-007
 def do_run(study: StudyPlan, run: PlannedRun, out, progress: bool = False) -> None:
     "Bring a run from where it stands to its rows in the table."
     folder, steps = Path(out) / run.folder, run.config.optim.steps
-    sweep(folder)  # what a killed process was writing; only we hold the lock
-    if not (folder / "summary.json").exists():
-        begun, every = (folder / "config.json").exists(), max(1, min(200, steps // 4))
-        train(run.config, folder, begun, progress, save_every=every)
-    if not (folder / "rows.json").exists():
+    files = Run(folder)
+    sweep(files)  # what a killed process was writing; only we hold the lock
+    if not files.finished:
+        every = max(1, min(200, steps // 4))
+        train(run.config, folder, files.begun, progress, save_every=every)
+    if not files.rows_file.exists():
         _score(study, run, folder, progress)
     collect(study, out)
 
@@ -55,7 +56,7 @@ def _note_failure(folder: Path, attempt: str, error: Exception):
     "Write down why a run failed."
     why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
     note = {"attempt": attempt, "why": " ".join(why.split()), "traceback": traceback.format_exc()}
-    write_atomic(folder / "failed.json", json.dumps(note, indent=2) + "\n")
+    write_atomic(Run(folder).failed_file, json.dumps(note, indent=2) + "\n")
 
 
 # %% ../../nbs/kit/studies_runs.ipynb #cell-010
@@ -66,9 +67,10 @@ def try_run(study: StudyPlan, run: PlannedRun, out, attempt: str, progress: bool
         with lock_of(out, run).acquire(timeout=0.5):  # longer than a look at the status takes
             if run.key in done_runs(study, out):
                 return "done"
-            if (json_or_none(folder / "failed.json") or {}).get("attempt") == attempt:
+            failed = run_files(run, out).failed_file
+            if (json_or_none(failed) or {}).get("attempt") == attempt:
                 return "failed"
-            (folder / "failed.json").unlink(missing_ok=True)
+            failed.unlink(missing_ok=True)
             do_run(study, run, out, progress)
             return "done"
     except Timeout:
@@ -143,7 +145,7 @@ def prepare_folder(study: StudyPlan, out) -> str:
 def finish(study: StudyPlan, runs, out, attempt: str) -> None:
     "Say what is done; UserError if runs failed."
     found = dict(zip((run.key for run in study.runs), standings(study, out)))
-    notes = {run.folder: json_or_none(Path(out) / run.folder / "failed.json") for run in runs}
+    notes = {run.folder: json_or_none(run_files(run, out).failed_file) for run in runs}
     failed = [
         f"{name}: {note['why']}"
         for name, note in notes.items()

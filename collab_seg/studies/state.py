@@ -19,6 +19,7 @@ from ..config import config_from_json, config_sha, config_to_json
 from ..core import UserError
 from ..csv_tables import read_rows, write_rows
 from .plan import PlannedRun, StudyPlan
+from ..training.run import Run
 
 # %% ../../nbs/kit/studies_state.ipynb #cell-006
 KEYS = ("study", "method", "seed")
@@ -80,13 +81,18 @@ def is_running(out, run: PlannedRun) -> bool:
 
 
 # %% ../../nbs/kit/studies_state.ipynb #cell-015
+def run_files(run: PlannedRun, out) -> Run:
+    "The folder of a planned run in the folder of its study."
+    return Run(Path(out) / run.folder)
+
+
 def steps_done(run: PlannedRun, out) -> tuple[int, float]:
     "How many steps of a run are safe on the disk, and the seconds that they took."
-    folder = Path(out) / run.folder
-    # The summary comes first: when it is there, state.json goes.
-    if trained := json_or_none(folder / "summary.json"):
+    done = run_files(run, out)
+    # The summary comes first: when it is there, the state goes.
+    if trained := json_or_none(done.summary_file):
         return run.config.optim.steps, trained["seconds"]
-    state = json_or_none(folder / "state.json") or {"step": 0, "seconds": 0.0}
+    state = json_or_none(done.state_file) or {"step": 0, "seconds": 0.0}
     return state["step"], state["seconds"]
 
 
@@ -95,9 +101,9 @@ def standing(run: PlannedRun, out, done: set) -> Standing:
     "Where a run stands; `done` are the keys of the runs in the table."
     if run.key in done:
         return Standing("done", run.config.optim.steps)
-    folder = Path(out) / run.folder
-    word = "begun" if (folder / "config.json").exists() else "waiting"
-    if (folder / "failed.json").exists():
+    files = run_files(run, out)
+    word = "begun" if files.begun else "waiting"
+    if files.failed_file.exists():
         word = "failed"
     if is_running(out, run):
         word = "running"
@@ -158,7 +164,7 @@ def check_folder(study: StudyPlan, out) -> None:
         raise UserError(f"{out} is a file; needed: a folder, or a name that is free")
     _check_rows(study, out / f"{study.name}.csv")
     for run in study.runs:
-        path = out / run.folder / "config.json"
+        path = run_files(run, out).config_file
         if path.exists() and _has_other_settings(path, run):
             raise UserError(
                 f"{path.parent} is a run with other settings: the study file was changed; give it "
@@ -211,8 +217,9 @@ def _finished_rows(study: StudyPlan, out: Path) -> tuple[list[dict], list[dict]]
     "The curves and the scores of all runs that have their rows.json."
     curves, scores = [], []
     for run in study.runs:
-        if rows := json_or_none(out / run.folder / "rows.json"):
-            metrics = pd.read_csv(out / run.folder / "metrics.csv")
+        files = run_files(run, out)
+        if rows := json_or_none(files.rows_file):
+            metrics = pd.read_csv(files.metrics)
             curves += curve_rows(study, run, metrics)
             scores += rows
     return curves, scores

@@ -24,7 +24,7 @@ from ..losses.methods import METHODS, method_losses
 from ..presets import PAIRS, PRESETS
 from ..students.build import build_students
 from .loop import train
-from .run import environment
+from .run import Run, environment
 from .step import task_loss
 
 
@@ -144,8 +144,8 @@ def few_steps(config: Config, batch_size: int = 2, steps: int = 3) -> dict:
     short = Config(data, students, config.distill, optim)
     with tempfile.TemporaryDirectory() as folder:
         run = train(short, Path(folder) / "run", progress=False)
-        summary = json.loads((run / "summary.json").read_text())
-        lost = int(pd.read_csv(run / "metrics.csv")["skipped"].sum())
+        summary = json.loads(Run(run).summary_file.read_text())
+        lost = int(pd.read_csv(Run(run).metrics)["skipped"].sum())
     around = environment()
     return {
         "steps_here": steps - lost,

@@ -45,7 +45,15 @@ from collab_seg.training.device import (
 from .log import CSVLog, kept_rows
 from .optim import make_optimizer
 from .pictures import save_pictures
-from .run import Run, leave_nothing, open_run, snapshot_plan, start_run, sweep
+from collab_seg.training.run import (
+    Run,
+    RunWeights,
+    leave_nothing,
+    open_run,
+    snapshot_plan,
+    start_run,
+    sweep,
+)
 from .state import load_state, save_state
 from .step import PATIENCE, Pair, make_pair, train_step
 from .teachers import running_mean
@@ -301,7 +309,8 @@ def prepared_pair(run: Run, config: Config, source: Source, accelerator, progres
     weights = class_weights(source, config.data, optim.class_balance, shown)
     if run.state_file.exists():  # the checkpoint has all weights; the first ones may be gone
         students = dataclasses.replace(students, cnn_weights=None, vit_weights=None)
-    both = build_students(students, len(source.classes), optim.seed, source.classes)
+    names = source.classes
+    both = build_students(students, len(names), optim.seed, names, RunWeights)
     pair = make_pair(config, *both, weights)
     return synchronized(pair.to(memory_format=torch.channels_last), accelerator, optim)
 

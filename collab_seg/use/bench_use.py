@@ -24,7 +24,7 @@ from ..data.sources import open_source
 from ..presets import PRESETS
 from ..students.build import build_students
 from ..training.metrics import Confusion
-from ..training.run import load_students
+from ..training.run import Run, load_students
 from .bench_base import size_text
 from .export import Deployed, export_program, runner, to_onnx
 from .lessons import EXAMPLES
@@ -196,7 +196,7 @@ def example_miou(run: Callable, scenes, classes: int) -> float:
 def example_student(setting: Setting) -> tuple[Deployed, list, int]:
     "The CNN of the package's example at its end, a few scenes, and the number of classes."
     run, source = EXAMPLES / "collab", open_source(PRESETS["toy"].data)
-    step = max(int(path.name.split("-")[1]) for path in (run / "snapshots").glob("step-*"))
+    step = Run(run).kept_steps()[-1]
     classes = len(source.classes)
     cnn, _, config = load_students(run, classes, step=step)
     scenes = Scenes(source, "val", size=config.data.size, cache=False)

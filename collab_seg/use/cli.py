@@ -22,6 +22,7 @@ from tyro.conf import subcommand
 from ..config import Config
 from ..core import UserError, one_of, plain
 from ..presets import PRESETS
+from ..training.files import RunFiles
 from .commands_base import finished_config, is_main, read_config
 from .commands_data import DataCheck, DataConvert, DataList, DataShow
 from .commands_study import Bench, Cost, Explore, Methods, Report, Reproduce, Study
@@ -42,7 +43,7 @@ def value_of(arguments: list[str], flag: str) -> str | None:
 def config_from_run(run) -> Config:
     "The settings of a finished run, with its students as first weights."
     config = finished_config(run)
-    first = {f"{kind}_weights": str(Path(run, f"{kind}.safetensors")) for kind in ("cnn", "vit")}
+    first = {f"{kind}_weights": str(RunFiles(run).student(kind)) for kind in ("cnn", "vit")}
     return replace(config, students=replace(config.students, **first))
 
 

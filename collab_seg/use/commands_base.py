@@ -50,15 +50,11 @@ def is_main() -> bool:
 # Imports in functions of commands are late, for `collab-seg --help` must not wait for PyTorch.
 def finished_config(run) -> Config:
     "The settings of a run that was trained to its end; UserError for any other."
-    from collab_seg.training.run import run_config
+    from collab_seg.training.run import Run
 
-    config = run_config(run)  # no run at all is another mistake
-    if not (Path(run) / "summary.json").is_file():
-        raise UserError(
-            f"{run} was not trained to its end (it has no summary.json); "
-            f"go on with: collab-seg train --resume {run}"
-        )
-    return config
+    run = Run(run)
+    run.must_be_finished()
+    return run.config
 
 
 # %% ../../nbs/kit/commands_base.ipynb #cell-016

@@ -16,6 +16,7 @@ from tyro.conf import OmitArgPrefixes, UseAppendAction
 
 from ..config import Config
 from ..core import UserError
+from ..training.files import RunFiles
 from .commands_base import ignored_settings, is_main, report_scores
 
 
@@ -42,9 +43,9 @@ class NewRun:
     @property
     def after_interrupt(self) -> str:
         "What Ctrl-C leaves, also a second one and one while the students are scored."
-        if Path(self.folder, "summary.json").exists():
+        if RunFiles(self.folder).finished:
             return f"the run is finished; score it with: collab-seg eval {self.folder}"
-        if Path(self.folder, "config.json").exists():
+        if RunFiles(self.folder).begun:
             return f"what was saved is whole; go on with: collab-seg train --resume {self.folder}"
         return "nothing was written; the same command starts again"
 
@@ -102,7 +103,7 @@ def train_and_score(command, config: Config) -> None:
     (cnn, vit), scenes = report_scores(run, "val", progress=command.progress)
     if is_main():
         size = config.distill.region_size
-        picture = save_pictures(run / "pictures.png", cnn, vit, scenes, region_size=size)
+        picture = save_pictures(RunFiles(run).pictures, cnn, vit, scenes, region_size=size)
         print(f"the run: {run}\nimage, truth, predictions and who teaches whom: {picture}")
 
 

@@ -21,7 +21,7 @@ from ..students.base import Student
 from ..students.cnn import cnn_student
 from ..students.vit import vit_student
 from ..training.evaluate import open_students
-from ..training.run import run_config
+from ..training.run import Run
 
 
 # %% ../../nbs/kit/deploy.ipynb #cell-007
@@ -183,7 +183,7 @@ def first_weights(encoder: str, given: str | None) -> str:
     "Where a student began, and what follows from that, for its card."
     if given in (None, "random"):
         return "random weights"
-    if Path(given).name in ("cnn.safetensors", "vit.safetensors") or Path(given).is_dir():
+    if Path(given).stem in ("cnn", "vit") or Path(given).is_dir():
         return _weights_of_a_run(Path(given))
     if given != "imagenet":
         return f"the weights in {Path(given).name} (their licence holds, too)"
@@ -199,12 +199,12 @@ def first_weights(encoder: str, given: str | None) -> str:
 def _weights_of_a_run(given: Path) -> str:
     "The same for a student of another run, given by its folder or its file."
     run = given if given.is_dir() else given.parent
-    if not (run / "config.json").is_file():
+    if not Run(run).begun:
         return (
             f"a student of the run {run.name} "
             "(not here any more; the licence of what it began from and learnt holds, too)"
         )
-    parts, kind = run_config(run).students, "vit" if given.name == "vit.safetensors" else "cnn"
+    parts, kind = Run(run).config.students, "vit" if given.stem == "vit" else "cnn"
     before = first_weights(getattr(parts, kind), getattr(parts, f"{kind}_weights"))
     return (
         f"a student of the run {run.name} (what it learnt from counts, too), "

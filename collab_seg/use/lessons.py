@@ -34,7 +34,7 @@ from ..losses.region import region_directions
 from ..show import STUDENTS, TEACHERS, colorize, teacher_picture
 from ..students.base import Student, likeliest
 from ..training.evaluate import open_students
-from ..training.run import run_config
+from ..training.run import Run, run_config
 
 # %% ../../nbs/kit/lessons.ipynb #cell-007
 EXAMPLES = Path(collab_seg.__file__).parent / "examples"
@@ -49,11 +49,7 @@ def example_runs() -> list[Path]:
 # %% ../../nbs/kit/lessons.ipynb #cell-009
 def kept_steps(run) -> list[int]:
     "The steps after which a run has kept both students, in order."
-    folders = [path.parent for path in Path(run).glob("snapshots/step-*/vit.safetensors")]
-    numbers = [
-        path.name.removeprefix("step-") for path in folders if (path / "cnn.safetensors").is_file()
-    ]
-    return sorted(int(number) for number in numbers if number.isdigit())
+    return Run(run).kept_steps()
 
 
 # %% ../../nbs/kit/lessons.ipynb #cell-012
@@ -75,7 +71,7 @@ class Snapshots:
     ):
         self.run, self.config = Path(run), run_config(run)
         self.kept = kept_steps(run)
-        if not self.kept and not (self.run / "summary.json").is_file():
+        if not self.kept and not Run(run).finished:
             raise UserError(
                 f"{run} is not finished and has kept no snapshots; "
                 "needed: a run of `collab-seg train --snapshots 5`"

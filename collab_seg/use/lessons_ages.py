@@ -16,6 +16,7 @@ import torch
 from ..data.views import normalize
 from ..files import write_atomic
 from ..show import STUDENTS
+from ..training.files import RunFiles
 from ..training.metrics import Confusion
 from ..training.step import flow, low_cka
 from .lessons import Snapshots, View, see_image, teaching
@@ -52,7 +53,7 @@ def ages_table(
     """mIoU of both students and their average, CKA, and in how many regions each teaches.
 
     Read from snapshots/scores.csv if that is there and complete; else computed and written."""
-    path = ages.run / "snapshots" / "scores.csv"
+    path = RunFiles(ages.run).ages_file
     with suppress(OSError, ValueError, KeyError):
         table = pd.read_csv(path)
         if table["step"].tolist() == ages.steps and len(table.columns) == 7:
