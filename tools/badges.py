@@ -10,20 +10,44 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = {  # what a notebook needs beside the package
-    **dict.fromkeys(
-        ("kit/outlines", "kit/outlined", "kit/coco", "kit/labelme", "kit/yolo", "kit/data_convert"),
-        "[convert]",
-    ),
-    **dict.fromkeys(("kit/deploy", "kit/other_libraries", "kit/export", "kit/measure"), "[bench]"),
-    **dict.fromkeys(
-        ("kit/bench", "kit/bench_training", "kit/bench_use", "kit/bench_data"), "[bench]"
-    ),
-    **dict.fromkeys(
-        ("course/13_explorer", "kit/lessons", "kit/lessons_words", "kit/explore_page"), "[learn]"
-    ),
-    "kit/training_track": "[track]",
-    "kit/predict": "[video]",
+    "convert": ("outlines", "outlined", "coco", "labelme", "yolo", "data_convert"),
+    "bench": (
+        "deploy",
+        "other_libraries",
+        "export",
+        "measure",
+        "bench",
+        "bench_base",
+        "bench_data",
+        "bench_growth",
+        "bench_losses",
+        "bench_peers",
+        "bench_start",
+        "bench_training",
+        "bench_use",
+    ),  # fmt: skip
+    "learn": (
+        "13_explorer",
+        "explore",
+        "explore_page",
+        "explore_widgets",
+        "explore_html",
+        "explore_selection",
+        "lessons",
+        "lessons_ages",
+        "lessons_words",
+    ),  # fmt: skip
+    "track": ("training_track",),
+    "video": ("predict", "predict_video"),
 }
+
+
+def extra_of(name: str) -> str:
+    """Such as [bench], for a notebook such as kit/bench."""
+    stem = name.rpartition("/")[2]
+    return "".join(f"[{extra}]" for extra, names in EXTRAS.items() if stem in names)
+
+
 BADGES = """\
 [![Open in Colab]({up}images/open_in_colab.svg)](https://colab.research.google.com/github/{user}/{repo}/blob/{branch}/nbs/{name}.ipynb)
 [![Open in Binder]({up}images/open_in_binder.svg)](https://mybinder.org/v2/gh/{user}/{repo}/{branch}?urlpath=lab/tree/nbs/{name}.ipynb)"""
@@ -49,7 +73,7 @@ def first_cells(name: str) -> list[dict]:
     told = {key: settings["DEFAULT"][key] for key in ("user", "repo", "branch")}
     told |= {
         "name": name,
-        "extras": EXTRAS.get(name, ""),
+        "extras": extra_of(name),
         "up": "../" * name.count("/"),
         "folder": f"nbs/{name}".rpartition("/")[0],
     }

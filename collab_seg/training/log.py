@@ -13,7 +13,6 @@ from pathlib import Path
 from ..core import UserError
 from ..files import read_text, write_atomic
 
-
 # %% ../../nbs/kit/training_log.ipynb #cell-005
 def kept_rows(path: Path, start: int) -> list[dict]:
     "The rows that a log holds of the first `start` steps; UserError if they are not there."
@@ -36,7 +35,6 @@ def kept_rows(path: Path, start: int) -> list[dict]:
             f"away, and the log begins at step {start}"
         )
     return rows
-
 
 # %% ../../nbs/kit/training_log.ipynb #cell-006
 class CSVLog:
