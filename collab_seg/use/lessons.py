@@ -65,6 +65,16 @@ def validation_scenes(config: DataConfig, root, count: int) -> dict[int, tuple]:
 
 
 # %% ../../nbs/kit/lessons.ipynb #cell-013
+def need_summary(run: Path) -> None:
+    "UserError if a run without snapshots is not finished either."
+    if not (run / "summary.json").is_file():
+        raise UserError(
+            f"{run} is not finished and has kept no snapshots; "
+            "needed: a run of `collab-seg train --snapshots 5`"
+        )
+
+
+# %% ../../nbs/kit/lessons.ipynb #cell-014
 class Snapshots:
     "A run's students at each of their ages; of a run without snapshots, the finished ones."
 
@@ -75,11 +85,8 @@ class Snapshots:
     ):
         self.run, self.config = Path(run), run_config(run)
         self.kept = kept_steps(run)
-        if not self.kept and not (self.run / "summary.json").is_file():
-            raise UserError(
-                f"{run} is not finished and has kept no snapshots; "
-                "needed: a run of `collab-seg train --snapshots 5`"
-            )
+        if not self.kept:
+            need_summary(self.run)
         self.steps = self.kept or [self.config.optim.steps]
         self.root = root or self.config.data.root
         self._open: dict[int, tuple] = {}
@@ -101,7 +108,7 @@ class Snapshots:
         return validation_scenes(self.config.data, self.root, count)
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-016
+# %% ../../nbs/kit/lessons.ipynb #cell-017
 class Seen(NamedTuple):
     "One image, what both students made of it, and the truth if there is one."
 
@@ -113,7 +120,7 @@ class Seen(NamedTuple):
     guesses: dict  # "cnn", "vit", "average" -> (H, W) uint8
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-017
+# %% ../../nbs/kit/lessons.ipynb #cell-018
 @torch.no_grad()
 def see_image(
     cnn: Student,  # a student
@@ -137,7 +144,7 @@ def see_image(
     return Seen(picture, truth.numpy(), label, *outputs, guesses)
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-020
+# %% ../../nbs/kit/lessons.ipynb #cell-021
 class View(NamedTuple):
     "What the sliders say."
 
@@ -148,13 +155,13 @@ class View(NamedTuple):
     column: int = 0
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-021
+# %% ../../nbs/kit/lessons.ipynb #cell-022
 def region_grid(seen: Seen, view: View) -> tuple[int, int]:
     "How many rows and columns of regions there are."
     return tuple(-(-side // view.region_size) for side in seen.cnn.logits.shape[-2:])
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-022
+# %% ../../nbs/kit/lessons.ipynb #cell-023
 def chosen_cells(seen: Seen, view: View) -> tuple[slice, slice]:
     "The cells of the chosen region; a choice beyond the edge means the last region."
     counts, sides = region_grid(seen, view), seen.cnn.logits.shape[-2:]
@@ -165,7 +172,7 @@ def chosen_cells(seen: Seen, view: View) -> tuple[slice, slice]:
     )
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-025
+# %% ../../nbs/kit/lessons.ipynb #cell-026
 class Teaching(NamedTuple):
     "Who teaches whom: masks as the losses use them, and how much each cell is taught."
 
@@ -174,7 +181,7 @@ class Teaching(NamedTuple):
     lesson: torch.Tensor  # (1, h, w): T² KL(teacher || learner), 0 where nobody learns
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-026
+# %% ../../nbs/kit/lessons.ipynb #cell-027
 def teaching(
     seen: Seen,  # an image
     view: View,  # region size, temperature and margin
@@ -190,7 +197,7 @@ def teaching(
     return Teaching(region_directions(*logits, seen.label, view.region_size), pixel, lesson)
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-029
+# %% ../../nbs/kit/lessons.ipynb #cell-030
 TITLES = {
     "image": "image",
     "truth": "truth",
@@ -210,7 +217,7 @@ RIGHT = (  # both, the CNN alone, the ViT alone, nobody
 )
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-030
+# %% ../../nbs/kit/lessons.ipynb #cell-031
 def right_codes(seen: Seen) -> np.ndarray:  # (H, W) uint8
     """0 where both are right, 1 the CNN alone, 2 the ViT alone, 3 nobody.
 
@@ -222,7 +229,7 @@ def right_codes(seen: Seen) -> np.ndarray:  # (H, W) uint8
     return np.where(seen.truth == IGNORE_INDEX, IGNORE_INDEX, codes).astype(np.uint8)
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-031
+# %% ../../nbs/kit/lessons.ipynb #cell-032
 def lesson_picture(taught: Teaching) -> np.ndarray:  # (h, w, 3) uint8
     "White where nothing is taught, up to the teacher's full colour; 1 nat gives 63 % of it."
     colours = teacher_picture(taught.pixel, 0).astype(float)
@@ -232,14 +239,14 @@ def lesson_picture(taught: Teaching) -> np.ndarray:  # (h, w, 3) uint8
     return (255 + strength * (colours - 255)).round().astype(np.uint8)
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-033
+# %% ../../nbs/kit/lessons.ipynb #cell-034
 def enlarged(picture: np.ndarray, grid, size) -> np.ndarray:
     "Cells enlarged to the image's size, without smoothing; the part of a region outside is cut."
     cut = torch.from_numpy(picture[: grid[0], : grid[1]]).permute(2, 0, 1)
     return resize_label(cut, size).permute(1, 2, 0).numpy()
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-034
+# %% ../../nbs/kit/lessons.ipynb #cell-035
 def pictures(
     seen: Seen,  # an image
     view: View,  # what the sliders say
