@@ -154,12 +154,12 @@ def test_colours_stay_apart_for_every_eye():
 
 
 def test_each_picture_on_the_page_has_its_words(page):
-    page.image.value = page.image.options[0][1]
-    for name, widget in page.figures.items():
-        assert Images(widget.value).found == [
-            f"{TITLES[name]}: {sentences(page.seen(), page.view(), page.ages['dml'].students(600)[2].classes)[name]}"
-        ]
-    assert 'role="img"' in page.chart.value and 'role="status"' in page.status.value
+    page.controls.image.value = page.controls.image.options[0][1]
+    chosen, display = page.selection, page.display
+    said = sentences(chosen.seen(), page.controls.view(), chosen.source().classes)
+    for name, widget in display.figures.items():
+        assert Images(widget.value).found == [f"{TITLES[name]}: {said[name]}"]
+    assert 'role="img"' in display.chart.value and 'role="status"' in display.status.value
     assert Images(figure_html('"<b>', 'a "quote" & <i>', np.zeros((2, 2, 3), np.uint8))).found == [
         '"<b>: a "quote" & <i>'
     ]
@@ -169,19 +169,22 @@ def test_each_picture_on_the_page_has_its_words(page):
 def test_photos_of_any_shape(page, shape):
     page.add_photo("photo", png(np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)))
     assert (
-        page.image.value == "photo"
-        and page.seen().truth is None
-        and "no truth" in page.numbers.value
+        page.controls.image.value == "photo"
+        and page.selection.seen().truth is None
+        and "no truth" in page.display.numbers.value
     )
-    page.region_size.value = 12
-    page.click.value = "1.0 1.0"
-    assert (page.row.value, page.column.value) == (page.row.max, page.column.max)
-    page.region_size.value = 4
+    page.controls.region_size.value = 12
+    page.controls.click.value = "1.0 1.0"
+    assert (page.controls.row.value, page.controls.column.value) == (
+        page.controls.row.max,
+        page.controls.column.max,
+    )
+    page.controls.region_size.value = 4
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n" + bytes(50)])
 def test_a_broken_upload_is_told_on_the_page(page, content):
-    page.upload.value = (
+    page.controls.upload.value = (
         {
             "name": "<broken>.png",
             "type": "",
@@ -190,25 +193,30 @@ def test_a_broken_upload_is_told_on_the_page(page, content):
             "last_modified": datetime.now(),
         },
     )
-    assert "&lt;broken&gt;.png" in page.status.value and "<broken>.png" not in page.photos
-    assert len(page.image.options) == len({value for _, value in page.image.options})
+    assert (
+        "&lt;broken&gt;.png" in page.display.status.value
+        and "<broken>.png" not in page.selection.gallery.photos
+    )
+    assert len(page.controls.image.options) == len(
+        {value for _, value in page.controls.image.options}
+    )
 
 
 def test_a_click_that_is_none_moves_nothing(page):
-    before = page.view()
+    before = page.controls.view()
     for text in ("", "a b", "0.5", "nan nan", "1 2 3", "inf 0"):
-        page.click.value = text
-    assert page.view() == before
-    page.margin.value = 0.5  # and the page still answers
-    assert "margin 0.50" in page.status.value
+        page.controls.click.value = text
+    assert page.controls.view() == before
+    page.controls.margin.value = 0.5  # and the page still answers
+    assert "margin 0.50" in page.display.status.value
 
 
 def test_a_finished_run_without_snapshots_has_one_age(tiny_run):
     shown = Explorer([tiny_run, EXAMPLES / "collab"])  # two runs of one method go by their folders
-    assert list(shown.ages) == [str(tiny_run), str(EXAMPLES / "collab")]
-    assert shown.step.value == 3 and not (tiny_run / "snapshots").exists()
-    shown.run.value = str(EXAMPLES / "collab")
-    assert shown.step.value == 24  # the nearest age
+    assert list(shown.selection.gallery.ages) == [str(tiny_run), str(EXAMPLES / "collab")]
+    assert shown.controls.step.value == 3 and not (tiny_run / "snapshots").exists()
+    shown.controls.run.value = str(EXAMPLES / "collab")
+    assert shown.controls.step.value == 24  # the nearest age
 
 
 def test_runs_that_cannot_be_shown(tmp_path, capsys):
@@ -241,7 +249,7 @@ def test_scores_are_written_once_and_mended(tmp_path, monkeypatch):
     def refuse(*given):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("collab_seg.use.lessons_words.write_atomic", refuse)
+    monkeypatch.setattr("collab_seg.use.lessons_ages.write_atomic", refuse)
     assert ages_table(ages, scenes).equals(table) and not path.exists()
 
 

@@ -140,9 +140,15 @@ def says(page, text):
 def expected(method, step, index, view):
     """What the page must show, computed without it."""
     from collab_seg.data.views import normalize
-    from collab_seg.losses.region import region_cells
     from collab_seg.use.explore_html import framed
-    from collab_seg.use.lessons import EXAMPLES, TITLES, Snapshots, pictures, see_image
+    from collab_seg.use.lessons import (
+        EXAMPLES,
+        TITLES,
+        Snapshots,
+        chosen_cells,
+        pictures,
+        see_image,
+    )
     from collab_seg.use.lessons_words import sentences
 
     ages = Snapshots(EXAMPLES / method)
@@ -150,7 +156,7 @@ def expected(method, step, index, view):
     image, truth = ages.scenes()[index]
     seen = see_image(cnn, vit, normalize(image)[None], truth)
     drawn, said = pictures(seen, view, source.palette), sentences(seen, view, source.classes)
-    cells, grid = region_cells(seen, view), seen.cnn.logits.shape[-2:]
+    cells, grid = chosen_cells(seen, view), seen.cnn.logits.shape[-2:]
     return {
         title: (framed(drawn[name], cells, grid), f"{title}: {said[name]}")
         for name, title in TITLES.items()

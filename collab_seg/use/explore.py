@@ -46,12 +46,11 @@ class Explorer:
         watch_controls(self)
         self._answer(follow=True)
 
-    def _answer(self, follow: bool = False) -> None:
-        "Draw what the controls say; if asked, bring the other controls up to it first."
+    def _answer(self, follow: bool = False) -> None:  # follow: bring the other controls up to it
         self.selection.choose(*self.controls.chosen())
-        if follow:
+        if follow:  # which may also move the region
             offer(self.controls, self.selection)
-            self.selection.view = self.controls.view()
+            self.selection.choose(*self.controls.chosen())
         draw(self.selection, self._drawer, self.display)
 
     def add_photo(
