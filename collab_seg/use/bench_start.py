@@ -6,7 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/kit/bench_start.ipynb #cell-003
-import subprocess  # nosec B404 # starts this Python with fixed arguments, to time how long it takes
+import subprocess  # nosec B404 # starts this Python with fixed arguments, to time it
 import sys
 import time
 from collections.abc import Iterator

@@ -124,7 +124,8 @@ class Export:
     """Write a trained student in a form that others use.
 
     Try
-      collab-seg export RUN                              RUN/average.onnx: bytes in, probabilities out
+      collab-seg export RUN
+          RUN/average.onnx: bytes in, probabilities out
       collab-seg export RUN --format torch --student cnn
           a .pt2 file of torch.export
       collab-seg export RUN --format hub --student vit --out DIR
