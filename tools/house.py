@@ -147,6 +147,9 @@ def documented(source: str, function: ast.FunctionDef) -> tuple[list[str], list[
     return said, [arg.arg for arg in every if arg.arg not in said]
 
 
+INHERITED = {"directed", "choose"}  # explained where DistillationLoss and SelectiveLoss define them
+
+
 def public_functions(source: str) -> list[ast.FunctionDef]:
     """Public functions and the public methods of public classes, without properties."""
     found = []
@@ -158,7 +161,13 @@ def public_functions(source: str) -> list[ast.FunctionDef]:
             continue
         for method in node.body:
             plain = isinstance(method, ast.FunctionDef) and not method.decorator_list
-            if plain and (method.name == "__init__" or not method.name.startswith("_")):
+            overrides = method.name in INHERITED
+            overrides = overrides and node.name not in ("DistillationLoss", "SelectiveLoss")
+            if (
+                plain
+                and not overrides
+                and (method.name == "__init__" or not method.name.startswith("_"))
+            ):
                 found.append(method)
     return found
 

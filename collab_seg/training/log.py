@@ -6,28 +6,19 @@
 __all__ = []
 
 # %% ../../nbs/kit/training_log.ipynb #cell-003
-import csv
-import io
 from pathlib import Path
 
 from ..core import UserError
-from ..files import read_text, write_atomic
+from ..csv_tables import csv_text, read_rows
+from ..files import write_atomic
+
 
 # %% ../../nbs/kit/training_log.ipynb #cell-005
 def kept_rows(path: Path, start: int) -> list[dict]:
     "The rows that a log holds of the first `start` steps; UserError if they are not there."
     if not start or not path.exists():
         return []
-    try:
-        lines = io.StringIO(read_text(path, "the log as the run wrote it"), newline="")
-        whole = (
-            row for row in csv.DictReader(lines) if None not in row.values() and None not in row
-        )
-        rows = [*whole][:start]
-    except csv.Error as error:
-        raise UserError(
-            f"{path} is no table ({error}); move it away, and the log begins at step {start}"
-        ) from None
+    rows = read_rows(path, cut_ok=True)[:start]
     if len(rows) < start or any(row.get("step") != str(step) for step, row in enumerate(rows)):
         raise UserError(
             f"{path} does not hold the steps 0 to {start - 1}; "
@@ -35,6 +26,7 @@ def kept_rows(path: Path, start: int) -> list[dict]:
             f"away, and the log begins at step {start}"
         )
     return rows
+
 
 # %% ../../nbs/kit/training_log.ipynb #cell-006
 class CSVLog:
@@ -54,16 +46,11 @@ class CSVLog:
         self.rows = []
 
     def _write(self, rows, mode, header):
-        text = io.StringIO()
-        if rows:
-            writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
-            if header:
-                writer.writeheader()
-            writer.writerows(rows)
         if not self.main:
             return
+        text = csv_text(rows, header)
         if mode == "w":
-            write_atomic(self.path, text.getvalue())
+            write_atomic(self.path, text)
         else:
             with open(self.path, "a", newline="") as file:
-                file.write(text.getvalue())
+                file.write(text)
