@@ -159,15 +159,13 @@ def public_functions(source: str) -> list[ast.FunctionDef]:
         if isinstance(node, ast.FunctionDef):
             found.append(node)
             continue
+        base = node.name in ("DistillationLoss", "SelectiveLoss")
         for method in node.body:
-            plain = isinstance(method, ast.FunctionDef) and not method.decorator_list
-            overrides = method.name in INHERITED
-            overrides = overrides and node.name not in ("DistillationLoss", "SelectiveLoss")
-            if (
-                plain
-                and not overrides
-                and (method.name == "__init__" or not method.name.startswith("_"))
-            ):
+            if not isinstance(method, ast.FunctionDef) or method.decorator_list:
+                continue
+            if method.name in INHERITED and not base:
+                continue
+            if method.name == "__init__" or not method.name.startswith("_"):
                 found.append(method)
     return found
 

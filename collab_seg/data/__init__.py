@@ -1,3 +1,3 @@
 """Images and labels: data sets, their files, and tensors of them. Data sets register themselves when they are imported."""
 
-from . import benchmarks, camvid, folder, hub, toyscapes  # noqa: F401
+from . import toyscapes, camvid, benchmarks, folder, hub  # noqa: F401, I001  (in the order of lists)
