@@ -5,28 +5,27 @@
 # %% auto #0
 __all__ = ["convert_foreign"]
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-004
+# %% ../../nbs/kit/data_convert.ipynb #cell-002
 import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Literal
 
 from ..config import ImageConfig
 from ..core import IGNORE_INDEX, UserError, one_of, plain
 from .base import Source
 from .benchmarks import voc_palette
 from .coco import read_coco
-from .hub import labels_of
+from .classes import labels_of
 from .labelme import read_labelme
 from .layouts import SPLIT_NAMES, in_val
 from .outlined import DrawnRows, Outlines, Picture
 from .parquet import convert, must_be_free, write_splits
-from .yolo import open_roboflow, read_yolo
+from .yolo import roboflow_source, read_yolo
 
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-007
+# %% ../../nbs/kit/data_convert.ipynb #cell-005
 def ready_splits(
     found: Outlines,
     val_fraction: float,  # of train, if there is no val part
@@ -56,38 +55,44 @@ def ready_splits(
     return {split: splits[split] for split in SPLIT_NAMES if split in splits}
 
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-008
+# %% ../../nbs/kit/data_convert.ipynb #cell-006
 def _counted(left_out: Counter) -> list[str]:
     "What is left out, with its counts."
     return [f"{what} ({count})" for what, count in left_out.items() if count]
 
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-010
+# %% ../../nbs/kit/data_convert.ipynb #cell-008
 FOREIGN: dict[str, Callable] = {  # format -> reader
     "coco": read_coco,
     "labelme": read_labelme,
     "yolo": read_yolo,
-    "roboflow": open_roboflow,
+    "roboflow": roboflow_source,
 }
 
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-011
+# %% ../../nbs/kit/data_convert.ipynb #cell-009
+def _drawn_source(name: str, found: Outlines) -> Source:
+    "What the drawn labels mean."
+    colours = _palette(found)
+    return Source(name, "", found.classes, colours, void_ids=(), splits={}, load=None)
+
+
+# %% ../../nbs/kit/data_convert.ipynb #cell-010
 def convert_foreign(
     name: str,  # coco, labelme, yolo or roboflow
     settings: ImageConfig,  # root: where images and annotations are
     out: str | Path,  # a new folder
     annotations: tuple[str, ...] = (),  # files of COCO: train=FILE val=FILE
     background: bool = True,  # is what nobody outlined a class?
-    drawn_on: Literal["upright", "stored"]
-    | None = None,  # for photos that are turned: were they outlined upright, or as stored?
+    drawn_on: str | None = None,  # for photos that are turned: outlined upright, or as stored?
     split: str | None = None,  # what the images are, where no folder says so
     progress: bool = True,  # show a bar
 ) -> Path:  # the new folder
-    "Write data of a foreign format as Parquet files with drawn labels; returns the folder."
+    "Write data of a foreign format as Parquet files with drawn labels."
     only_used(name, settings, annotations, background, drawn_on)
     must_be_free(out)
     if name == "roboflow":
-        source = open_roboflow(settings)
+        source = roboflow_source(settings)
         if split:
             source = replace(source, splits={one_of("split", split, source.splits): None})
         return convert(source, settings.root, out, progress)
@@ -95,22 +100,13 @@ def convert_foreign(
     found.splits = ready_splits(found, settings.val_fraction)
     chosen = [one_of("split", split, found.splits)] if split else [*found.splits]
     rows = {part: DrawnRows(found, part, drawn_on) for part in chosen}
-    source = Source(
-        name=name,
-        about="",
-        classes=found.classes,
-        palette=_palette(found),
-        void_ids=(),
-        splits={},
-        load=None,
-    )
-    table = {"from": name, **labels_of(source)}
+    table = {"from": name, **labels_of(_drawn_source(name, found))}
     written = write_splits(rows, table, found.root, out, progress)
     _say_the_rest(found, rows)
     return written
 
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-012
+# %% ../../nbs/kit/data_convert.ipynb #cell-011
 def only_used(
     name: str,  # of a format, or of a source
     settings: ImageConfig,
@@ -135,14 +131,14 @@ def only_used(
         raise UserError(f"data convert {name} has no use for --{flag}; needed: the same without it")
 
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-013
+# %% ../../nbs/kit/data_convert.ipynb #cell-012
 def _palette(found: Outlines) -> tuple:
     "Colours for the pictures: VOC's, with black for the background if that is class 0."
     usual = voc_palette(len(found.classes) + 1)
     return usual[:-1] if found.rest == 0 else usual[1:]
 
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-014
+# %% ../../nbs/kit/data_convert.ipynb #cell-013
 def _say_the_rest(found: Outlines, rows: dict[str, DrawnRows]) -> None:
     "One line about pixels outside of every outline, and one about what is left out."
     pictures = [picture for part in rows.values() for picture in part.pictures]

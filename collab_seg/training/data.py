@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from ..config import Config, DataConfig
 from ..core import UserError
 from ..data.base import Source
-from ..data.hub import labels_of
+from ..data.classes import labels_of
 from ..data.scenes import Scenes
 from ..data.views import Augmented, PositionSampler
 from ..files import read_json

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from ..config import Config, ImageConfig
 from ..core import UserError, upsample
 from ..data.base import Source
-from ..data.hub import labels_of
+from ..data.classes import labels_of
 from ..data.scenes import Scenes
 from ..data.sources import open_source
 from ..data.views import normalize

@@ -21,7 +21,7 @@ import torch
 from ..config import Config, StudentConfig, config_from_json, config_to_json
 from ..core import UserError
 from ..data.base import Source
-from ..data.hub import LABEL_FIELDS, labels_from, labels_of
+from ..data.classes import LABEL_FIELDS, labels_from, labels_of
 from ..files import read_json, read_text, write_atomic
 from ..limits import check_config
 from ..losses.base import processes
