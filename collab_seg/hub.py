@@ -8,6 +8,7 @@ __all__ = []
 # %% ../nbs/kit/hub.ipynb #cell-003
 import contextlib
 
+
 # %% ../nbs/kit/hub.ipynb #cell-005
 @contextlib.contextmanager
 def quick_hub(

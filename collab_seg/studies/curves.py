@@ -13,6 +13,7 @@ from .compare import scores
 from .labels import GROUPS, best_peer, plain_methods
 from .panels import BLUE, GREY, ORANGE, legend_beside, panels
 
+
 # %% ../../nbs/kit/curves.ipynb #cell-005
 def shown_methods(rows, curves, column: str) -> pd.DataFrame:
     "The curves of alone, hfd, the best peer and ours, where `column` was logged."
@@ -28,12 +29,14 @@ def shown_methods(rows, curves, column: str) -> pd.DataFrame:
         )
     return kept
 
+
 # %% ../../nbs/kit/curves.ipynb #cell-006
 def at_the_end(curves, column: str) -> str:
     "The last step's mean of each method, in words."
     last = curves[curves.step == curves.groupby("method").step.transform("max")]
     means = last.groupby("method")[column].mean()
     return ", ".join(f"{method} {value:.2f}" for method, value in means.items())
+
 
 # %% ../../nbs/kit/curves.ipynb #cell-009
 def lines_figure(rows, curves, titles: dict, ylabel: str):
@@ -57,16 +60,19 @@ def lines_figure(rows, curves, titles: dict, ylabel: str):
     )
     return figure, alt
 
+
 # %% ../../nbs/kit/curves.ipynb #cell-010
 def learning_figure(rows, curves=None):
     "Cross-entropy of both students on the training crops."
     titles = {"ce_cnn": "CNN", "ce_vit": "ViT"}
     return lines_figure(rows, curves, titles, "cross-entropy, training crops")
 
+
 # %% ../../nbs/kit/curves.ipynb #cell-011
 def cka_figure(rows, curves=None):
     "How alike the two students' low layers are."
     return lines_figure(rows, curves, {"cka_low": "low layers"}, "CKA")
+
 
 # %% ../../nbs/kit/curves.ipynb #cell-014
 FLOWS = (
@@ -74,6 +80,7 @@ FLOWS = (
     ("to_cnn", "the ViT teaches", ORANGE, "--"),
     ("nobody", "nobody", GREY, ":"),
 )
+
 
 # %% ../../nbs/kit/curves.ipynb #cell-015
 def _draw_flow(axis, kept, unit, legend) -> list[str]:
@@ -87,6 +94,7 @@ def _draw_flow(axis, kept, unit, legend) -> list[str]:
             seaborn.lineplot(kept, x="step", y=column, errorbar="sd", ax=axis, **look)
             ends.append(f"{unit}s, {who}: {at_the_end(kept, column)}")
     return ends
+
 
 # %% ../../nbs/kit/curves.ipynb #cell-016
 def flow_figure(rows, curves=None):

@@ -21,6 +21,7 @@ TESTS = (
     "seeds cannot be below 2/2^n."
 )
 
+
 # %% ../../nbs/kit/differences.ipynb #cell-007
 def against(rows, reference: str) -> pd.DataFrame:
     "Every method minus the reference: each student and both, with intervals and p-values."
@@ -40,12 +41,14 @@ def against(rows, reference: str) -> pd.DataFrame:
         )
     return pd.DataFrame(lines)
 
+
 # %% ../../nbs/kit/differences.ipynb #cell-008
 def versus_alone(rows):
     "Every method minus alone."
     if "alone" not in set(rows.method):
         raise UserError("there are no rows of alone; needed: runs of it, to compare with")
     return against(rows, "alone"), rows_note(rows) + " Difference to alone." + TESTS
+
 
 # %% ../../nbs/kit/differences.ipynb #cell-010
 def versus_best_peer(rows):
@@ -58,6 +61,7 @@ def versus_best_peer(rows):
         "students. Choosing it on these rows favours it."
     )
     return against(rows, peer), rows_note(rows) + chosen + TESTS
+
 
 # %% ../../nbs/kit/differences.ipynb #cell-013
 def _verdict(result, method, reference, least, sure) -> str:
@@ -73,6 +77,7 @@ def _verdict(result, method, reference, least, sure) -> str:
         return "open: one seed" if sure else "yes, in one seed"
     return "no: the interval reaches 0" if sure else "yes, but the interval reaches 0"
 
+
 # %% ../../nbs/kit/differences.ipynb #cell-014
 def bar(text: str, table, method, reference, student="both", least=0.0, sure=False) -> dict:
     "A line: is method minus reference `least` and above 0, and if `sure`, its interval too?"
@@ -85,6 +90,7 @@ def bar(text: str, table, method, reference, student="both", least=0.0, sure=Fal
         "interval": interval,
         "met": _verdict(result, method, reference, least, sure),
     }
+
 
 # %% ../../nbs/kit/differences.ipynb #cell-016
 def _bars_of(ours, table, peer) -> list[dict]:
@@ -100,6 +106,7 @@ def _bars_of(ours, table, peer) -> list[dict]:
         bar(f"{ours} beats control {control}", table, ours, control)
         for control in GROUPS["control"]
     ]
+
 
 # %% ../../nbs/kit/differences.ipynb #cell-017
 def bars(rows):

@@ -19,17 +19,11 @@ from ..core import UserError
 from ..data.sources import open_source
 from ..losses.methods import METHODS
 from .plan import StudyPlan
-from collab_seg.studies.state import (
-    Standing,
-    json_or_none,
-    read_table,
-    run_files,
-    standings,
-    status_table,
-)
+from ..studies.state import Standing, json_or_none, read_table, run_files, standings, status_table
 from ..training.cost import MEASURED, gpu_hours, too_large_here
 from ..training.loop import train
 from ..training.run import Run
+
 
 # %% ../../nbs/kit/studies_estimate.ipynb #cell-006
 def measured(study: StudyPlan, out, found: list[Standing]) -> dict[str, float]:
@@ -41,6 +35,7 @@ def measured(study: StudyPlan, out, found: list[Standing]) -> dict[str, float]:
         if state.word != "done" and state.step:
             times.setdefault(run.label, []).append(state.seconds / state.step)
     return {label: median(each) for label, each in times.items()}
+
 
 # %% ../../nbs/kit/studies_estimate.ipynb #cell-008
 def trial(study: StudyPlan, threads: int | None = None, steps: int = 4) -> float:
@@ -58,12 +53,14 @@ def trial(study: StudyPlan, threads: int | None = None, steps: int = 4) -> float
         torch.set_num_threads(before)
     return config.optim.batch_size / speed[1:].median()  # the first step also warms up
 
+
 # %% ../../nbs/kit/studies_estimate.ipynb #cell-011
 def seconds_left(study: StudyPlan, runs, found: list[Standing], times: dict[str, float]) -> float:
     "Seconds of training that are left, for one worker."
     usual = median(times.values())
     left = {run.key: run.config.optim.steps - state.step for run, state in zip(study.runs, found)}
     return sum(left[run.key] * times.get(run.label, usual) for run in runs)
+
 
 # %% ../../nbs/kit/studies_estimate.ipynb #cell-013
 def duration(seconds: float) -> str:
@@ -72,6 +69,7 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
 
 # %% ../../nbs/kit/studies_estimate.ipynb #cell-015
 def threads_each(jobs: int) -> int | None:
@@ -82,6 +80,7 @@ def threads_each(jobs: int) -> int | None:
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     return int(os.environ.get("OMP_NUM_THREADS") or max(1, cores // jobs))
 
+
 # %% ../../nbs/kit/studies_estimate.ipynb #cell-018
 def _gpu_hours_left(study: StudyPlan, left, found: list[Standing]) -> float:
     "GPU hours of the runs that are left, from their FLOPs."
@@ -91,6 +90,7 @@ def _gpu_hours_left(study: StudyPlan, left, found: list[Standing]) -> float:
             classes = len(open_source(run.config.data).classes)
             hours += gpu_hours(run.config, classes, run.config.optim.steps - state.step)
     return hours
+
 
 # %% ../../nbs/kit/studies_estimate.ipynb #cell-019
 def _time_left(study: StudyPlan, left, out, found, jobs: int, try_out: bool) -> str:
@@ -109,6 +109,7 @@ def _time_left(study: StudyPlan, left, out, found, jobs: int, try_out: bool) -> 
     seconds = seconds_left(study, left, found, times) / min(jobs, len(left))
     workers = f"{jobs} worker{'s' * (jobs > 1)}"
     return f": about {duration(seconds)} of training with {workers} ({how})"
+
 
 # %% ../../nbs/kit/studies_estimate.ipynb #cell-020
 def plan_text(study: StudyPlan, runs, out, jobs: int = 1, try_out: bool = True) -> str:

@@ -25,6 +25,7 @@ from ..training.run import Run, sweep
 from ..training.scores import result_rows
 from ..training.stopping import Stopped, stop_requests
 
+
 # %% ../../nbs/kit/studies_runs.ipynb #cell-006
 def _score(study: StudyPlan, run: PlannedRun, folder: Path, progress: bool):
     "Score a trained run, and write its scores and its rows."
@@ -35,6 +36,7 @@ def _score(study: StudyPlan, run: PlannedRun, folder: Path, progress: bool):
     write_atomic(Run(folder).scores(source, study.score), json.dumps(rows, indent=2) + "\n")
     rows = [{"study": study.name, **row, "method": run.label} for row in rows]
     write_atomic(Run(folder).rows_file, json.dumps(rows, indent=2) + "\n")
+
 
 # %% ../../nbs/kit/studies_runs.ipynb #cell-007
 def do_run(study: StudyPlan, run: PlannedRun, out, progress: bool = False) -> None:
@@ -49,12 +51,14 @@ def do_run(study: StudyPlan, run: PlannedRun, out, progress: bool = False) -> No
         _score(study, run, folder, progress)
     collect(study, out)
 
+
 # %% ../../nbs/kit/studies_runs.ipynb #cell-009
 def _note_failure(folder: Path, attempt: str, error: Exception):
     "Write down why a run failed."
     why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
     note = {"attempt": attempt, "why": " ".join(why.split()), "traceback": traceback.format_exc()}
     write_atomic(Run(folder).failed_file, json.dumps(note, indent=2) + "\n")
+
 
 # %% ../../nbs/kit/studies_runs.ipynb #cell-010
 def try_run(study: StudyPlan, run: PlannedRun, out, attempt: str, progress: bool) -> str:
@@ -78,6 +82,7 @@ def try_run(study: StudyPlan, run: PlannedRun, out, attempt: str, progress: bool
         _note_failure(folder, attempt, error)
         return "failed"
 
+
 # %% ../../nbs/kit/studies_runs.ipynb #cell-013
 def stopped(study: StudyPlan, out, number: int) -> Stopped:
     "What to raise when a study gets a signal to stop."
@@ -87,6 +92,7 @@ def stopped(study: StudyPlan, out, number: int) -> Stopped:
         "go on with the same command",
         number,
     )
+
 
 # %% ../../nbs/kit/studies_runs.ipynb #cell-014
 def do_runs(
@@ -111,6 +117,7 @@ def do_runs(
                 waiting += [run] if outcome == "busy" else []
                 bar.update(outcome != "busy")
 
+
 # %% ../../nbs/kit/studies_runs.ipynb #cell-024
 def shard_of(study: StudyPlan, shard: str | None) -> list[PlannedRun]:
     "Every n-th run of the plan from the i-th on, for a shard `i/n`; all runs for None."
@@ -120,6 +127,7 @@ def shard_of(study: StudyPlan, shard: str | None) -> list[PlannedRun]:
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise UserError(f"shard is {shard!r}; needed: i/n with 1 <= i <= n, e.g. 2/3")
     return list(study.runs[int(match[1]) - 1 :: int(match[2])])
+
 
 # %% ../../nbs/kit/studies_runs.ipynb #cell-027
 def prepare_folder(study: StudyPlan, out) -> str:
@@ -132,6 +140,7 @@ def prepare_folder(study: StudyPlan, out) -> str:
             f"{out} cannot be written ({error.strerror}); choose another --out"
         ) from None
     return uuid.uuid4().hex
+
 
 # %% ../../nbs/kit/studies_runs.ipynb #cell-028
 def finish(study: StudyPlan, runs, out, attempt: str) -> None:

@@ -26,6 +26,7 @@ from .runs import do_runs, shard_of, stopped
 from .state import done_runs, steps_done
 from ..training.stopping import Stopped, stop_requests
 
+
 # %% ../../nbs/kit/studies_workers.ipynb #cell-006
 def worker() -> None:
     "What `--jobs N` starts N times; the task is its argument, and its input ends with the parent."
@@ -46,12 +47,14 @@ def worker() -> None:
     except Stopped as stop:
         sys.exit(128 + stop.signal)
 
+
 # %% ../../nbs/kit/studies_workers.ipynb #cell-007
 def gpu_of(number: int) -> dict[str, str]:
     "The environment that gives a worker one of several GPUs, in turn; else nothing."
     count, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
     names = named.split(",") if named else [str(index) for index in range(count)]
     return {"CUDA_VISIBLE_DEVICES": names[(number - 1) % count]} if count > 1 else {}
+
 
 # %% ../../nbs/kit/studies_workers.ipynb #cell-009
 def start_worker(task: dict, number: int, jobs: int) -> subprocess.Popen:
@@ -68,6 +71,7 @@ def start_worker(task: dict, number: int, jobs: int) -> subprocess.Popen:
             env=os.environ | around,
         )
 
+
 # %% ../../nbs/kit/studies_workers.ipynb #cell-012
 def _show(bar, study: StudyPlan, out) -> None:
     "Bring a bar to where a study stands."
@@ -76,6 +80,7 @@ def _show(bar, study: StudyPlan, out) -> None:
         run.config.optim.steps if run.key in done else steps_done(run, out)[0] for run in study.runs
     )
     bar.set_postfix(runs=f"{sum(run.key in done for run in study.runs)}/{len(study.runs)}")
+
 
 # %% ../../nbs/kit/studies_workers.ipynb #cell-013
 def watch(study: StudyPlan, out, alive, requests: list[int], progress: bool = True) -> None:
@@ -88,6 +93,7 @@ def watch(study: StudyPlan, out, alive, requests: list[int], progress: bool = Tr
             time.sleep(0.5)
             if progress:
                 _show(bar, study, out)
+
 
 # %% ../../nbs/kit/studies_workers.ipynb #cell-014
 def work_in_processes(study: StudyPlan, task: dict, jobs: int, progress: bool = True) -> None:

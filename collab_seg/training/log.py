@@ -12,6 +12,7 @@ from ..core import UserError
 from ..csv_tables import csv_text, read_rows
 from ..files import write_atomic
 
+
 # %% ../../nbs/kit/training_log.ipynb #cell-005
 def kept_rows(path: Path, start: int) -> list[dict]:
     "The rows that a log holds of the first `start` steps; UserError if they are not there."
@@ -25,6 +26,7 @@ def kept_rows(path: Path, start: int) -> list[dict]:
             f"away, and the log begins at step {start}"
         )
     return rows
+
 
 # %% ../../nbs/kit/training_log.ipynb #cell-006
 class CSVLog:

@@ -10,6 +10,7 @@ import torch
 
 from ..core import StudentOutput, derive_seed
 
+
 # %% ../../nbs/kit/training_parts.ipynb #cell-005
 def _parts(pair, accelerator, images, optim, step):
     "The outputs of both students, part by part; the same each time."

@@ -19,6 +19,7 @@ from ..files import read_json, write_atomic
 from .optim import OPTIMISERS
 from .run import Run
 
+
 # %% ../../nbs/kit/training_state.ipynb #cell-005
 def _flat_state(pair, optimizer, ema=None) -> dict:
     tensors = {f"pair.{key}": value for key, value in pair.state_dict().items()}
@@ -31,6 +32,7 @@ def _flat_state(pair, optimizer, ema=None) -> dict:
 
 def _part(tensors: dict, name: str) -> dict:
     return {key.removeprefix(name): value for key, value in tensors.items() if key.startswith(name)}
+
 
 # %% ../../nbs/kit/training_state.ipynb #cell-006
 def save_state(
@@ -46,6 +48,7 @@ def save_state(
     for old in run.folder.glob("state-*.safetensors"):
         if old != new:
             old.unlink()
+
 
 # %% ../../nbs/kit/training_state.ipynb #cell-008
 def _slot(key: str, value, parameter, kept: frozenset):
@@ -81,6 +84,7 @@ def _load_moments(optimizer, tensors: dict) -> None:
     state = {"state": slots, "param_groups": optimizer.state_dict()["param_groups"]}
     optimizer.load_state_dict(state)
 
+
 # %% ../../nbs/kit/training_state.ipynb #cell-009
 def _restore(run: Run, pair, optimizer, ema, scaler) -> tuple[int, float, int]:
     "Load what `state.json` names; ValueError and the like where it does not fit."
@@ -103,6 +107,7 @@ def _restore(run: Run, pair, optimizer, ema, scaler) -> tuple[int, float, int]:
 
 
 NOT_READABLE = (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError, SafetensorError)
+
 
 # %% ../../nbs/kit/training_state.ipynb #cell-010
 def load_state(run, pair, optimizer, ema=None, scaler=None) -> tuple[int, float, int]:

@@ -13,12 +13,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..core import StudentOutput
 from ..losses.base import on_one_grid
 
+
 # %% ../../nbs/kit/training_teachers.ipynb #cell-004
 def mean_prediction(cnn: StudentOutput, vit: StudentOutput) -> list[StudentOutput]:
     "Both outputs with the mean of their predictions as logits: its logarithm."
     both = on_one_grid(cnn, vit)
     chances = torch.stack([student.logits.softmax(1) for student in both]).mean(0)
     return [student._replace(logits=chances.clamp(min=1e-8).log()) for student in both]
+
 
 # %% ../../nbs/kit/training_teachers.ipynb #cell-005
 class MeanTeachers(nn.Module):
@@ -45,6 +47,7 @@ TEACHERS_BY_NAME = {
     "mean_pair": lambda cnn, vit: MeanTeachers(cnn, vit, together=True),
 }
 
+
 # %% ../../nbs/kit/training_teachers.ipynb #cell-006
 def running_mean(pair, decay: float):
     "A running mean of both students' weights beside them (--ema), or None if the decay is 0."
@@ -52,6 +55,7 @@ def running_mean(pair, decay: float):
         return None
     average, students = get_ema_multi_avg_fn(decay), nn.ModuleList([pair.cnn, pair.vit])
     return AveragedModel(students, multi_avg_fn=average, use_buffers=True)
+
 
 # %% ../../nbs/kit/training_teachers.ipynb #cell-007
 def own_view(images):

@@ -23,6 +23,7 @@ from ..training.data import make_batches
 from .bench_base import bench_config, camvid_folder, with_root
 from .measure import Setting, clock, timed_row
 
+
 # %% ../../nbs/kit/bench_data.ipynb #cell-006
 def usual_transform(data: DataConfig, image, label):
     "A random view of an image and its labels: resized, scaled, cropped, flipped, jittered."
@@ -39,6 +40,7 @@ def usual_transform(data: DataConfig, image, label):
     if torch.rand(()) < 0.5:
         image, label = T.hflip(image), T.hflip(label)
     return ColorJitter(data.jitter, data.jitter, data.jitter)(image), label
+
 
 # %% ../../nbs/kit/bench_data.ipynb #cell-007
 class UsualScenes(torch.utils.data.Dataset):
@@ -57,6 +59,7 @@ class UsualScenes(torch.utils.data.Dataset):
         label = torch.from_numpy(np.array(label)).long()
         label = torch.where(label == 11, IGNORE_INDEX, label)
         return T.normalize(T.to_tensor(image), MEAN, STD), label
+
 
 # %% ../../nbs/kit/bench_data.ipynb #cell-009
 def albumentations_transform(data: DataConfig):
@@ -82,6 +85,7 @@ def albumentations_transform(data: DataConfig):
         ]
     )
 
+
 # %% ../../nbs/kit/bench_data.ipynb #cell-010
 class AlbumentationsScenes(UsualScenes):
     "The same split by albumentations and OpenCV."
@@ -98,6 +102,7 @@ class AlbumentationsScenes(UsualScenes):
         done = self.transform(image=image, mask=cv2.imread(label, cv2.IMREAD_UNCHANGED))
         label = done["mask"].long()
         return done["image"], torch.where(label == 11, IGNORE_INDEX, label)
+
 
 # %% ../../nbs/kit/bench_data.ipynb #cell-014
 def our_images(config: Config, source, count: int) -> Iterator:
@@ -122,6 +127,7 @@ def epoch_seconds(config, source, scenes, count, setting):
         seconds.append(np.diff([*marks, clock(setting)]))
     seconds = np.array(seconds)
     return seconds[:, [0, 2]], seconds[:, [1, 2]]
+
 
 # %% ../../nbs/kit/bench_data.ipynb #cell-015
 RIVALS = (

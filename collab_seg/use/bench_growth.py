@@ -26,6 +26,7 @@ from .bench_losses import random_outputs, teach
 from .bench_training import Trainer, random_batch
 from .measure import Setting, bench_row, in_turn, peak_bytes
 
+
 # %% ../../nbs/kit/bench_growth.ipynb #cell-007
 def log_log_slope(sizes, costs) -> float:
     "The slope of the straight line through the logarithms."
@@ -36,6 +37,7 @@ def growth_row(what: str, sizes, costs) -> dict:
     "The line of how a cost grows with a size."
     slope = log_log_slope(sizes, costs)
     return bench_row(what, "log-log slope", (), slope, "at most 1.05")
+
 
 # %% ../../nbs/kit/bench_growth.ipynb #cell-010
 def step_seconds(config: Config, classes: int, setting: Setting) -> float:
@@ -52,6 +54,7 @@ def growth_by_pixels(base: Config, setting: Setting) -> dict:
     seconds = [step_seconds(config, 11, setting) for config in configs]
     what = f"step time by pixels, {size_text(crops[0])} to {size_text(crops[-1])}"
     return growth_row(what, [h * w for h, w in crops], seconds)
+
 
 # %% ../../nbs/kit/bench_growth.ipynb #cell-011
 def taught_bytes(classes: int, side: int) -> int:
@@ -70,6 +73,7 @@ def growth_by_classes(base: Config, setting: Setting) -> Iterator[dict]:
     side = 16 if setting.quick else 64
     memory = [taught_bytes(classes, side) for classes in counts]
     yield growth_row(f"memory of what is taught by classes, {span}", counts, memory)
+
 
 # %% ../../nbs/kit/bench_growth.ipynb #cell-014
 def python_bytes(call: Callable) -> int:
@@ -93,6 +97,7 @@ def many_files(root: Path, pair_of: str, count: int) -> str:
 def opener(config: Config) -> Callable:
     "A function that opens the data set of the settings and fetches its first batch."
     return lambda: next(iter(make_batches(config, open_source(config.data), start=0)))
+
 
 # %% ../../nbs/kit/bench_growth.ipynb #cell-015
 def bench_many_files(setting: Setting) -> Iterator[dict]:

@@ -18,6 +18,7 @@ from ..losses.region import RegionBSD
 from ..training.metrics import Confusion
 from .measure import Setting, in_turn, timed_row
 
+
 # %% ../../nbs/kit/bench_losses.ipynb #cell-006
 def random_label_maps(shape, classes: int):
     "Predictions, labels, and labels with a tenth void: maps (B, H, W) of random classes."
@@ -33,6 +34,7 @@ def confusion_miou(prediction, labels, classes: int) -> float:
     counted = Confusion(classes)
     counted.update(prediction, labels)
     return counted.score().miou
+
 
 # %% ../../nbs/kit/bench_losses.ipynb #cell-008
 def bench_metrics(setting: Setting) -> Iterator[dict]:
@@ -55,6 +57,7 @@ def bench_metrics(setting: Setting) -> Iterator[dict]:
     if abs(ours - other.item()) > 1e-5:
         raise UserError(f"mIoU is {ours}, by torchmetrics {other}; needed: the same")
 
+
 # %% ../../nbs/kit/bench_losses.ipynb #cell-011
 def random_outputs(batch: int, classes: int, side: int, low=(24, 32), high=(64, 64)):
     "Outputs of both students on one grid, as leaves of a graph, and labels."
@@ -72,6 +75,7 @@ def teach(losses, cnn: StudentOutput, vit: StudentOutput, target) -> None:
     "All terms, forward and backward."
     results = [loss(cnn, vit, target) for loss in losses]
     sum(result.to_cnn + result.to_vit for result in results).backward()
+
 
 # %% ../../nbs/kit/bench_losses.ipynb #cell-013
 def bench_losses(setting: Setting) -> Iterator[dict]:

@@ -25,6 +25,7 @@ from .bench_data import UsualScenes
 from .bench_training import Trainer
 from .measure import Setting, in_turn, timed_row
 
+
 # %% ../../nbs/kit/bench_peers.ipynb #cell-006
 def mutual_loss(cnn, vit, target):
     "Deep mutual learning of two (B, K, H, W) logits: the labels, and KL from each to the other."
@@ -33,6 +34,7 @@ def mutual_loss(cnn, vit, target):
         apart = F.kl_div(own.log_softmax(1), peer.detach().softmax(1), reduction="none")
         total = total + apart.sum(1).mean()
     return total
+
 
 # %% ../../nbs/kit/bench_peers.ipynb #cell-008
 class UsualPair(nn.Module):
@@ -55,6 +57,7 @@ class UsualPair(nn.Module):
         vit = F.interpolate(self.vit(images).logits, size, mode="bilinear", align_corners=False)
         return mutual_loss(cnn, vit, target)
 
+
 # %% ../../nbs/kit/bench_peers.ipynb #cell-011
 def usual_step(config: Config, source, device) -> Callable:
     "A training step of the usual pair, which reads its own images."
@@ -72,6 +75,7 @@ def usual_step(config: Config, source, device) -> Callable:
         optimizer.step()
 
     return step
+
 
 # %% ../../nbs/kit/bench_peers.ipynb #cell-012
 def peers_config(setting: Setting, root: str) -> Config:

@@ -17,6 +17,7 @@ import numpy as np
 from ..core import UserError
 from .measure import Setting, bench_row
 
+
 # %% ../../nbs/kit/bench_start.ipynb #cell-006
 def python_seconds(*arguments: str) -> float:
     "Seconds on the wall of a Python with these arguments; a UserError says why it failed."
@@ -42,6 +43,7 @@ def bench_start(setting: Setting) -> Iterator[dict]:
     yield bench_row("import collab_seg", "-", (), imported, "at most 0.3", " s")
     helped = median("-m", "collab_seg", "--help")
     yield bench_row("collab-seg --help", "-", (), helped, "at most 1", " s")
+
 
 # %% ../../nbs/kit/bench_start.ipynb #cell-009
 def bench_notebooks(setting: Setting) -> Iterator[dict]:

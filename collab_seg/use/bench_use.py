@@ -53,6 +53,7 @@ def deployed_students(quick: bool = False) -> tuple:
     # as load_students gives them
     return tuple(each.eval().to(memory_format=torch.channels_last) for each in students)
 
+
 # %% ../../nbs/kit/bench_use.ipynb #cell-009
 INFERENCE_SIZES = tuple(itertools.product(((512, 512), (368, 480)), (1, 8)))
 
@@ -67,6 +68,7 @@ def elsewhere(cnn, vit) -> Iterator[tuple]:
 def class_numbers(logits, size):
     "From logits of any size to class numbers of each pixel."
     return F.interpolate(logits, size, mode="bilinear", align_corners=False).argmax(1)
+
 
 # %% ../../nbs/kit/bench_use.ipynb #cell-010
 def bench_inference(setting: Setting) -> Iterator[dict]:
@@ -87,6 +89,7 @@ def bench_inference(setting: Setting) -> Iterator[dict]:
             )
         what, against = f"{name}, {batch} x {size_text(size)}", f"the same network in {package}"
         yield timed_row(f"{what}, eager", against, (package,), times, "at least 1.2")
+
 
 # %% ../../nbs/kit/bench_use.ipynb #cell-013
 def has_compiler() -> bool:
@@ -122,6 +125,7 @@ def by_compiler(deployed: Deployed) -> Callable:
 
     return run
 
+
 # %% ../../nbs/kit/bench_use.ipynb #cell-014
 def runtimes(deployed: Deployed, folder: str, threads: int, shape) -> Iterator[tuple]:
     "The ways to run an exported student on one shape: name, and a function of uint8 arrays."
@@ -146,6 +150,7 @@ def best_row(lines: dict) -> dict:
     others = ", ".join(f"{name} {line['ratio']:.2f}" for name, line in rest.items())
     return lines[best] | {"what": f"{lines[best]['what']} (others: {others})"}
 
+
 # %% ../../nbs/kit/bench_use.ipynb #cell-016
 def exported_rows(student, name: str, setting: Setting) -> Iterator[tuple[str, dict]]:
     "Each runtime's name, and its line against our eager form."
@@ -167,6 +172,7 @@ def exported_rows(student, name: str, setting: Setting) -> Iterator[tuple[str, d
             times = in_turn(lambda: run(image), eager, setting)
             yield runtime, timed_row(what, "our eager form", package, times, "at least 2")
 
+
 # %% ../../nbs/kit/bench_use.ipynb #cell-017
 def bench_export(setting: Setting) -> Iterator[dict]:
     "The fastest exported form against our own eager one."
@@ -176,6 +182,7 @@ def bench_export(setting: Setting) -> Iterator[dict]:
         yield best_row(lines)
     yield from export_quality(setting)
 
+
 # %% ../../nbs/kit/bench_use.ipynb #cell-019
 def example_miou(run: Callable, scenes, classes: int) -> float:
     "mIoU, in points, of something that turns images into probabilities."
@@ -183,6 +190,7 @@ def example_miou(run: Callable, scenes, classes: int) -> float:
     for image, label in scenes:
         counted.update(torch.from_numpy(run(image[None].numpy())).argmax(1), label[None])
     return 100 * counted.score().miou
+
 
 # %% ../../nbs/kit/bench_use.ipynb #cell-021
 def example_student(setting: Setting) -> tuple[Deployed, list, int]:
@@ -193,6 +201,7 @@ def example_student(setting: Setting) -> tuple[Deployed, list, int]:
     cnn, _, config = load_students(run, classes, step=step)
     scenes = Scenes(source, "val", size=config.data.size, cache=False)
     return Deployed(cnn), [scenes[i] for i in range(2 if setting.quick else 40)], classes
+
 
 # %% ../../nbs/kit/bench_use.ipynb #cell-022
 def export_quality(setting: Setting) -> Iterator[dict]:

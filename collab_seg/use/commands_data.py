@@ -15,6 +15,7 @@ from tyro.conf import Positional
 from ..config import ImageConfig
 from ..core import UserError, one_of
 
+
 # %% ../../nbs/kit/commands_data.ipynb #cell-006
 def source_text(source) -> str:
     "A data set that this kit knows, in four lines."
@@ -45,6 +46,7 @@ class DataList:
         for name, reader in FOREIGN.items():
             print(f"{name}, after collab-seg data convert {name}: {inspect.getdoc(reader)}")
 
+
 # %% ../../nbs/kit/commands_data.ipynb #cell-009
 @dataclass(frozen=True)
 class DataShow(ImageConfig):
@@ -61,6 +63,7 @@ class DataShow(ImageConfig):
 
         source = open_source(self)
         print(f"wrote {save_overview(self.out, source, self.split, self.root, self.count)}")
+
 
 # %% ../../nbs/kit/commands_data.ipynb #cell-012
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class DataCheck(ImageConfig):
         if problems:
             raise UserError(f"{self.data}: {problems} problem{'s' * (problems > 1)} found")
 
+
 # %% ../../nbs/kit/commands_data.ipynb #cell-016
 def convert_data(command) -> str:
     "Write the data set that the command names as Parquet files; the folder."
@@ -99,6 +103,7 @@ def convert_data(command) -> str:
     if split:
         source = replace(source, splits={one_of("split", split, source.splits): None})
     return convert(source, command.root, command.out, command.progress)
+
 
 # %% ../../nbs/kit/commands_data.ipynb #cell-017
 Names = tuple[str, ...]

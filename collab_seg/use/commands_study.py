@@ -14,6 +14,7 @@ from tyro.conf import Positional
 from ..core import UserError, one_of
 from ..presets import PAIRS, PRESETS
 
+
 # %% ../../nbs/kit/commands_study.ipynb #cell-006
 def job_options(given: tuple[str, ...]) -> dict:
     "Settings for submitit from NAME=VALUE; whole numbers become numbers."
@@ -38,6 +39,7 @@ def do_study(command) -> None:
         )
     else:
         launch(*what, command.cluster, job_options(command.job), command.progress)
+
 
 # %% ../../nbs/kit/commands_study.ipynb #cell-008
 Words = tuple[str, ...]
@@ -76,6 +78,7 @@ class Study:
     def run(self):
         do_study(self)
 
+
 # %% ../../nbs/kit/commands_study.ipynb #cell-014
 @dataclass(frozen=True)
 class Reproduce:
@@ -107,6 +110,7 @@ class Reproduce:
         print(result)
         return 1 if result.differ else 0
 
+
 # %% ../../nbs/kit/commands_study.ipynb #cell-017
 @dataclass(frozen=True)
 class Cost:
@@ -131,6 +135,7 @@ class Cost:
             row = cost_row(self.preset, pair, self.method, None if number else self.root)
             print(pd.Series(row).drop("config_sha").to_string(), end="\n\n", flush=True)
         print(f"FLOPs are of one crop, forward and backward; hours are of {MEASURED}")
+
 
 # %% ../../nbs/kit/commands_study.ipynb #cell-019
 @dataclass(frozen=True)
@@ -158,6 +163,7 @@ class Bench:
     def run(self):
         do_benches(self)
 
+
 # %% ../../nbs/kit/commands_study.ipynb #cell-020
 def do_benches(command: Bench) -> None:
     "Measure, print a line for each, and write the table unless it was quick."
@@ -175,6 +181,7 @@ def do_benches(command: Bench) -> None:
         print("nothing written: --quick")
     else:
         print(f"written: {write_benches(command.out, table)}")
+
 
 # %% ../../nbs/kit/commands_study.ipynb #cell-023
 @dataclass(frozen=True)
@@ -201,6 +208,7 @@ class Explore:
             raise UserError(f"port is {self.port}; needed: from 1 to 65535")
         serve(self.runs, self.root, self.port, self.browser)
 
+
 # %% ../../nbs/kit/commands_study.ipynb #cell-024
 @dataclass(frozen=True)
 class Methods:
@@ -213,6 +221,7 @@ class Methods:
         from collab_seg.losses.methods import method_rows
 
         print(pd.DataFrame(method_rows(DistillConfig())).to_string())
+
 
 # %% ../../nbs/kit/commands_study.ipynb #cell-025
 @dataclass(frozen=True)

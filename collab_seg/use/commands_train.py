@@ -19,6 +19,7 @@ from ..core import UserError
 from ..training.files import RunFiles
 from .commands_base import ignored_settings, is_main, report_scores
 
+
 # %% ../../nbs/kit/commands_train.ipynb #cell-006
 @dataclass(frozen=True)
 class NewRun:
@@ -47,6 +48,7 @@ class NewRun:
         if RunFiles(self.folder).begun:
             return f"what was saved is whole; go on with: collab-seg train --resume {self.folder}"
         return "nothing was written; the same command starts again"
+
 
 # %% ../../nbs/kit/commands_train.ipynb #cell-009
 def settings_of(command: NewRun) -> Config:
@@ -80,6 +82,7 @@ def check_before_training(command, config: Config) -> None:
     if command.snapshots < 0:
         raise UserError(f"snapshots is {command.snapshots}; needed: 0 or more")
 
+
 # %% ../../nbs/kit/commands_train.ipynb #cell-010
 def train_and_score(command, config: Config) -> None:
     "Train, score both students, and write a picture of who teaches whom."
@@ -102,6 +105,7 @@ def train_and_score(command, config: Config) -> None:
         size = config.distill.region_size
         picture = save_pictures(RunFiles(run).pictures, cnn, vit, scenes, region_size=size)
         print(f"the run: {run}\nimage, truth, predictions and who teaches whom: {picture}")
+
 
 # %% ../../nbs/kit/commands_train.ipynb #cell-011
 Trackers = Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], UseAppendAction]

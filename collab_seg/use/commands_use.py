@@ -37,6 +37,7 @@ class Feeding:
             return {}
         return {"own_size": self.size == "own", "window": self.window, "stride": self.stride}
 
+
 # %% ../../nbs/kit/commands_use.ipynb #cell-009
 @dataclass(frozen=True)
 class Eval(Feeding):
@@ -63,6 +64,7 @@ class Eval(Feeding):
             )
         where = (self.split, self.data, self.root, self.json, self.append, self.progress)
         report_scores(self.run_dir, *where, **feeding)
+
 
 # %% ../../nbs/kit/commands_use.ipynb #cell-012
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Predict(Feeding):
         written = predict_files(self.run_dir, self.images, *options, **self.feeding())
         print(f"wrote {len(written)} files to {self.out}")
 
+
 # %% ../../nbs/kit/commands_use.ipynb #cell-015
 def export_student(command) -> str:
     "Write one student in the form that the command names; what was written."
@@ -113,6 +116,7 @@ def export_student(command) -> str:
         else f"largest difference {difference:.0e}"
     )
     return f"wrote {path} ({checked}) and {path.with_suffix('.json')}"
+
 
 # %% ../../nbs/kit/commands_use.ipynb #cell-016
 Forms = Literal["onnx", "torch", "hub", "transformers", "smp"]

@@ -20,6 +20,7 @@ from .lessons import RIGHT, TITLES, Seen, View, chosen_cells, pictures, region_g
 from .lessons_ages import curves_in_words, curves_svg
 from .lessons_words import region_errors, region_table, sentences
 
+
 # %% ../../nbs/kit/explore_html.ipynb #cell-007
 def framed(picture: np.ndarray, cells, grid, scale: int = 3) -> np.ndarray:
     "A picture enlarged, with a frame around some cells of the grid: white inside, black outside."
@@ -34,12 +35,14 @@ def framed(picture: np.ndarray, cells, grid, scale: int = 3) -> np.ndarray:
         large[t : b + 1, [l, r]] = colour
     return large
 
+
 # %% ../../nbs/kit/explore_html.ipynb #cell-009
 def png(picture: np.ndarray) -> bytes:
     "A picture as the bytes of a PNG file, packed fast."
     buffer = io.BytesIO()
     PIL.Image.fromarray(picture).save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
+
 
 # %% ../../nbs/kit/explore_html.ipynb #cell-012
 CLICK = (
@@ -49,6 +52,7 @@ CLICK = (
     ".map(v=>v.toFixed(4)).join(' ');"
     "for(const e of ['input','change'])t.dispatchEvent(new Event(e,{bubbles:true}))"
 )
+
 
 # %% ../../nbs/kit/explore_html.ipynb #cell-013
 def figure_html(title: str, sentence: str, picture: np.ndarray | None) -> str:
@@ -62,6 +66,7 @@ def figure_html(title: str, sentence: str, picture: np.ndarray | None) -> str:
         f'<img alt="{title}: {sentence}" onclick="{CLICK}" src="data:image/png;base64,{data}">'
         f'<figcaption aria-hidden="true">{sentence}</figcaption></figure>'
     )
+
 
 # %% ../../nbs/kit/explore_html.ipynb #cell-016
 class FigureDrawer:
@@ -85,6 +90,7 @@ class FigureDrawer:
         if name not in self._kept or self._kept[name][0] != now:
             self._kept[name] = now, figure_html(TITLES[name], sentence, picture)
 
+
 # %% ../../nbs/kit/explore_html.ipynb #cell-019
 def swatches(names, colours) -> str:
     "Colours with their names, as HTML."
@@ -95,6 +101,7 @@ def swatches(names, colours) -> str:
         for name, colour in zip(names, colours)
     )
 
+
 # %% ../../nbs/kit/explore_html.ipynb #cell-021
 def errors_in_words(errors: tuple | None, has_truth: bool) -> str:
     "Both students' cross-entropy in a region, and who teaches there."
@@ -104,6 +111,7 @@ def errors_in_words(errors: tuple | None, has_truth: bool) -> str:
     teacher = "the CNN teaches" if cnn < vit else "the ViT teaches"
     teacher = "nobody teaches" if cnn == vit else teacher
     return f"cross-entropy CNN {cnn:.2f}, ViT {vit:.2f} nats: {teacher}"
+
 
 # %% ../../nbs/kit/explore_html.ipynb #cell-023
 def region_html(seen: Seen, view: View, source) -> str:
@@ -125,6 +133,7 @@ def region_html(seen: Seen, view: View, source) -> str:
         f"<th scope=col>class (T = {view.temperature:.1f})</th>{head}</tr>{''.join(lines)}</table>"
     )
 
+
 # %% ../../nbs/kit/explore_html.ipynb #cell-026
 def legend_html(source) -> str:
     "The colours of the classes, of the teachers, and of who is right."
@@ -136,10 +145,12 @@ def legend_html(source) -> str:
         f"<div>right:{swatches(names, RIGHT)}</div>"
     )
 
+
 # %% ../../nbs/kit/explore_html.ipynb #cell-027
 def chart_html(table, step: int) -> str:
     "The chart of all ages and its sentence."
     return curves_svg(table, step) + f"<div>{html.escape(curves_in_words(table, step))}</div>"
+
 
 # %% ../../nbs/kit/explore_html.ipynb #cell-028
 def selection_in_words(selection: Selection) -> str:

@@ -17,6 +17,7 @@ from .deploy import as_read
 from .lessons import Seen, Snapshots, View, example_runs, see_image
 from .lessons_ages import ages_table
 
+
 # %% ../../nbs/kit/explore_selection.ipynb #cell-006
 def ages_by_name(runs=None, root=None) -> dict[str, Snapshots]:
     "Runs by the names of their methods; by their folders, where two have the same method."
@@ -26,6 +27,7 @@ def ages_by_name(runs=None, root=None) -> dict[str, Snapshots]:
         method if methods.count(method) == 1 else str(each.run): each
         for method, each in zip(methods, ages)
     }
+
 
 # %% ../../nbs/kit/explore_selection.ipynb #cell-009
 class Gallery:
@@ -60,6 +62,7 @@ class Gallery:
         picture, truth = self.scenes[run][image]
         return see_image(cnn, vit, normalize(picture)[None], truth)
 
+
 # %% ../../nbs/kit/explore_selection.ipynb #cell-012
 class Selection:
     "Which run, age, image and region of a gallery are looked at."
@@ -91,6 +94,7 @@ class Selection:
     def source(self) -> Source:
         "The classes that the chosen students know."
         return self.gallery.ages[self.run].students(self.step)[2]
+
 
 # %% ../../nbs/kit/explore_selection.ipynb #cell-017
 def clicked_region(click: str, selection: Selection) -> tuple[int, int]:

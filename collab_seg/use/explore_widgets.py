@@ -15,6 +15,7 @@ from ..core import UserError
 from .explore_selection import Selection
 from .lessons import TITLES, View, region_grid
 
+
 # %% ../../nbs/kit/explore_widgets.ipynb #cell-007
 def import_widgets():
     "The module ipywidgets; UserError without it."
@@ -25,6 +26,7 @@ def import_widgets():
             'the explorer needs ipywidgets and voila: pip install "collab_seg[learn]"'
         ) from None
     return ipywidgets
+
 
 # %% ../../nbs/kit/explore_widgets.ipynb #cell-008
 STYLE = """<style>
@@ -54,6 +56,7 @@ def choosers(w) -> tuple:
         w.FileUpload(description="upload an image", accept="image/*", layout=WIDE["layout"]),
     )
 
+
 # %% ../../nbs/kit/explore_widgets.ipynb #cell-011
 def sliders(w) -> tuple:
     "The five numbers of a View, with the module ipywidgets."
@@ -65,6 +68,7 @@ def sliders(w) -> tuple:
         w.IntSlider(0, 0, 1, description="region row", **WIDE),
         w.IntSlider(0, 0, 1, description="region column", **WIDE),
     )
+
 
 # %% ../../nbs/kit/explore_widgets.ipynb #cell-013
 class Controls:
@@ -102,6 +106,7 @@ class Controls:
         finally:
             self._quiet = False
 
+
 # %% ../../nbs/kit/explore_widgets.ipynb #cell-016
 def offer(controls: Controls, selection: Selection) -> None:
     "Bring ages, images, rows and columns up to what is chosen."
@@ -114,6 +119,7 @@ def offer(controls: Controls, selection: Selection) -> None:
         counts = region_grid(selection.seen(), selection.view)
         for slider, count in zip((controls.row, controls.column), counts):
             slider.max = count - 1  # which keeps its value within
+
 
 # %% ../../nbs/kit/explore_widgets.ipynb #cell-019
 class Display:
@@ -133,6 +139,7 @@ class Display:
         "Say something in the line below the sliders."
         self.status.value = f'<div role="status">{html.escape(text)}</div>'
 
+
 # %% ../../nbs/kit/explore_widgets.ipynb #cell-022
 _page_numbers = itertools.count(1)
 
@@ -145,6 +152,7 @@ def controls_box(controls: Controls, display: Display):
     below = display.status, display.numbers, c.click
     return import_widgets().VBox([*lists, *numbers, *below], layout={"flex": "0 0 320px"})
 
+
 # %% ../../nbs/kit/explore_widgets.ipynb #cell-023
 def pictures_box(display: Display):
     "The right side of the page."
@@ -153,6 +161,7 @@ def pictures_box(display: Display):
     grid = w.GridBox([display.figures[name] for name in TITLES], layout=thirds)
     layout = {"flex": "1 1 480px", "max_width": "1000px"}
     return w.VBox([display.legend, grid, display.chart], layout=layout)
+
 
 # %% ../../nbs/kit/explore_widgets.ipynb #cell-024
 def page(controls: Controls, display: Display):

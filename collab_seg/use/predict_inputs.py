@@ -22,6 +22,7 @@ def is_video(path) -> bool:
     "Is this the name of a video?"
     return Path(path).suffix.lower() in VIDEO_ENDINGS
 
+
 # %% ../../nbs/kit/predict_inputs.ipynb #cell-008
 def files_inside(folder: str) -> list[str]:
     "The images and videos of a folder, in order; UserError if it has none."
@@ -35,6 +36,7 @@ def files_inside(folder: str) -> list[str]:
         )
     return inside
 
+
 # %% ../../nbs/kit/predict_inputs.ipynb #cell-009
 def files_like(pattern: str) -> list[str]:
     "The files that a pattern means, in order; UserError if there are none."
@@ -43,6 +45,7 @@ def files_like(pattern: str) -> list[str]:
     if not inside:
         raise UserError(f"no file matches {pattern}; needed: a pattern such as 'photos/*.jpg'")
     return inside
+
 
 # %% ../../nbs/kit/predict_inputs.ipynb #cell-012
 def find_pictures(names) -> list[str]:
@@ -58,6 +61,7 @@ def find_pictures(names) -> list[str]:
     if not found:
         raise UserError("no image was named; needed: one image, folder, pattern or video, or more")
     return list(dict.fromkeys(found))
+
 
 # %% ../../nbs/kit/predict_inputs.ipynb #cell-015
 def stems_of(paths) -> list[str]:

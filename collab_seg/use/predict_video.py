@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from ..core import UserError
 
+
 # %% ../../nbs/kit/predict_video.ipynb #cell-007
 def _av():
     try:
@@ -25,6 +26,7 @@ def _av():
             'videos need one more package: pip install "collab_seg[video]" (PyAV)'
         ) from None
     return av
+
 
 # %% ../../nbs/kit/predict_video.ipynb #cell-009
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -47,6 +49,7 @@ def whole_file(out: Path, path):
     finally:
         part.unlink(missing_ok=True)
 
+
 # %% ../../nbs/kit/predict_video.ipynb #cell-012
 def video_stream(new, seen):
     "A stream of an open file like the one that is read; its sides are even numbers."
@@ -55,12 +58,14 @@ def video_stream(new, seen):
     stream.pix_fmt, stream.bit_rate = "yuv420p", 8_000_000
     return stream
 
+
 # %% ../../nbs/kit/predict_video.ipynb #cell-013
 def first_stream(film, path):
     "The pictures of an open file; UserError if it has none."
     if not film.streams.video:
         raise UserError(f"{path} has no pictures in it; needed: a video")
     return film.streams.video[0]
+
 
 # %% ../../nbs/kit/predict_video.ipynb #cell-014
 def change_video(path, out, change, progress: bool = True) -> Path:

@@ -16,6 +16,7 @@ import time
 
 from ..core import UserError
 
+
 # %% ../../nbs/kit/processes.ipynb #cell-005
 def free_port() -> str:
     "A port of this machine that nobody uses."
@@ -37,6 +38,7 @@ def worker_environments(count: int) -> list[dict]:
     }
     return [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
 
+
 # %% ../../nbs/kit/processes.ipynb #cell-008
 def start_processes(count: int, arguments: list[str], program=("-m", "collab_seg")) -> list:
     "The same command in `count` processes on this machine, each told its number."
@@ -45,6 +47,7 @@ def start_processes(count: int, arguments: list[str], program=("-m", "collab_seg
         subprocess.Popen(command, start_new_session=True, env=its)  # nosec B603 # no shell
         for its in worker_environments(count)
     ]
+
 
 # %% ../../nbs/kit/processes.ipynb #cell-011
 def wait_for_all(workers: list, patience: float) -> int | None:
@@ -59,6 +62,7 @@ def wait_for_all(workers: list, patience: float) -> int | None:
                 worker.kill()
         time.sleep(0.1)
     return first
+
 
 # %% ../../nbs/kit/processes.ipynb #cell-013
 @contextlib.contextmanager
@@ -75,6 +79,7 @@ def passing_signals_on(workers: list):
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
 
 # %% ../../nbs/kit/processes.ipynb #cell-016
 class Died(Exception):
