@@ -10,7 +10,7 @@ JOBS ?= 2
 ASSIGNMENT ?= *
 KERNELS ?=
 
-.PHONY: demo test test-portable bench matrix audit learn explore explore-snapshots release-assignments grade docs help notebooks export readme assets results-toyscapes results-camvid results-reliability clean
+.PHONY: demo test format test-portable bench matrix audit learn explore explore-snapshots release-assignments grade docs help notebooks export readme assets results-toyscapes results-camvid results-reliability clean
 
 demo: $(VENV)/.run  ## train both students on computed street scenes, print a table, write a picture
 	rm -rf runs/demo
@@ -51,6 +51,10 @@ docs: $(VENV)/.docs  ## build the documentation site, offline, into _docs/site
 help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
 
+format: $(VENV)/.dev  ## format and check notebooks and code
+	$(BIN)/ruff format nbs tests tools docs studies
+	$(BIN)/ruff check nbs collab_seg tests tools docs studies
+
 export: $(VENV)/.dev  ## write collab_seg/*.py from the notebooks
 	$(BIN)/python tools/export.py
 
@@ -84,7 +88,7 @@ results-toyscapes: $(VENV)/.run  ## make results/studies/toyscapes.csv again: bo
 results-camvid: $(VENV)/.run  ## go on with results/studies/camvid_pocket.csv: make results-camvid CAMVID=folder
 	mkdir -p runs/camvid_pocket && cp -n results/studies/camvid_pocket*.csv runs/camvid_pocket/ || true
 	OMP_NUM_THREADS=1 $(BIN)/collab-seg study studies/camvid_pocket.toml --root $(CAMVID) --out runs/camvid_pocket --jobs $(JOBS)
-	cp runs/camvid_pocket/camvid_pocket*.csv results/
+	cp runs/camvid_pocket/camvid_pocket*.csv results/studies/
 
 results-reliability: $(VENV)/.dev  ## make results/bench/reliability.csv again: what was tried to break, with 200 kills
 	OMP_NUM_THREADS=1 COLLAB_SEG_KILLS=200 COLLAB_SEG_RELIABILITY=$(CURDIR)/results/bench/reliability.csv \

@@ -2,8 +2,8 @@
 
 __version__ = "0.1.0"
 
-# Where each public name lives. A name is imported when it is first used, so that `import collab_seg`
-# takes milliseconds and PyTorch is loaded only by what needs it.
+# Where each public name lives. A name is imported when it is first used, so that
+# `import collab_seg` takes milliseconds and PyTorch is loaded only by what needs it.
 _HOME = {
     "Config": "config",
     "DataConfig": "config",

@@ -34,11 +34,11 @@ class StudentOutput(NamedTuple):
     logits: Any  # (B, K, h2, w2): class scores, not normalised
 
 
-# %% ../nbs/kit/core.ipynb #mean-std
+# %% ../nbs/kit/core.ipynb #cell-009
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, a number a channel
 
 
-# %% ../nbs/kit/core.ipynb #cell-009
+# %% ../nbs/kit/core.ipynb #cell-011
 class Directed(NamedTuple):
     "What a distillation loss returns: one scalar a direction, and the masks behind them."
 
@@ -47,11 +47,11 @@ class Directed(NamedTuple):
     maps: dict  # masks used: "to_cnn", "to_vit" and "valid", each (B, h, w) bool
 
 
-# %% ../nbs/kit/core.ipynb #cell-012
+# %% ../nbs/kit/core.ipynb #cell-014
 IGNORE_INDEX = 255  # the label of void pixels, in every data set once it is read
 
 
-# %% ../nbs/kit/core.ipynb #cell-013
+# %% ../nbs/kit/core.ipynb #cell-015
 def plain(
     text,  # anything; its `str` is taken
     most: int = 1000,  # longer text loses its middle, in characters
@@ -61,7 +61,7 @@ def plain(
     return text if len(text) <= most else f"{text[: most * 2 // 3]} ... {text[-most // 3 :]}"
 
 
-# %% ../nbs/kit/core.ipynb #cell-014
+# %% ../nbs/kit/core.ipynb #cell-016
 class UserError(ValueError):
     "A mistake that the user can mend; the message, one line, says how."
 
@@ -72,7 +72,7 @@ class UserError(ValueError):
         super().__init__(plain(message))
 
 
-# %% ../nbs/kit/core.ipynb #cell-015
+# %% ../nbs/kit/core.ipynb #cell-017
 def one_of(
     name,  # what the value is called in the message
     value,  # what the user gave
@@ -84,7 +84,7 @@ def one_of(
     raise UserError(f"{name} is {value!r}; known: {', '.join(map(str, known))}")
 
 
-# %% ../nbs/kit/core.ipynb #cell-018
+# %% ../nbs/kit/core.ipynb #cell-020
 def derive_seed(
     *parts,  # what the decision is for: numbers and words
 ) -> int:
@@ -93,7 +93,7 @@ def derive_seed(
     return int.from_bytes(digest, "big") >> 1
 
 
-# %% ../nbs/kit/core.ipynb #cell-019
+# %% ../nbs/kit/core.ipynb #cell-021
 def seed_everything(
     seed: int,  # any whole number from -2^63 to 2^63 - 1
 ) -> None:
@@ -108,7 +108,7 @@ def seed_everything(
     torch.manual_seed(seed)
 
 
-# %% ../nbs/kit/core.ipynb #cell-025
+# %% ../nbs/kit/core.ipynb #cell-027
 def upsample(
     x,  # (B, C, h, w) floats
     size,  # the new height and width, in cells
@@ -121,7 +121,7 @@ def upsample(
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-# %% ../nbs/kit/core.ipynb #cell-026
+# %% ../nbs/kit/core.ipynb #cell-028
 def to_tokens(
     x,  # (B, C, H, W)
 ):  # (B, H*W, C)
@@ -129,7 +129,7 @@ def to_tokens(
     return x.flatten(2).transpose(1, 2)
 
 
-# %% ../nbs/kit/core.ipynb #cell-027
+# %% ../nbs/kit/core.ipynb #cell-029
 def to_map(
     tokens,  # (B, H*W, C)
     size,  # (H, W), in cells
@@ -138,7 +138,7 @@ def to_map(
     return tokens.transpose(1, 2).unflatten(2, size)
 
 
-# %% ../nbs/kit/core.ipynb #cell-028
+# %% ../nbs/kit/core.ipynb #cell-030
 def resize_label(
     label,  # (..., H, W) whole numbers, 255 for void
     size,  # the new height and width (h, w)

@@ -1,4 +1,4 @@
-"""nbval takes a cell with outputs and no execution count for unrun; nbdev_clean removes the counts."""
+"""nbval takes a cell with outputs and no execution count for unrun; nbdev_clean removes counts."""
 
 
 def pytest_collection_modifyitems(items):

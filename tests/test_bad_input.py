@@ -28,7 +28,8 @@ from collab_seg.data.sources import get_source
 from collab_seg.limits import check_config
 from collab_seg.students.weights import read_weights
 from collab_seg.studies.results import read_results
-from collab_seg.training.loop import Stopped, train
+from collab_seg.training.loop import train
+from collab_seg.training.stopping import Stopped
 from collab_seg.use import cli
 from collab_seg.use.commands_base import read_config
 

@@ -16,13 +16,13 @@ from collab_seg.core import UserError
 from collab_seg.data.check import check_report
 from collab_seg.data.coco import read_coco
 from collab_seg.data.convert import convert_foreign
-from collab_seg.data.hub import ABOUT, read_hf
+from collab_seg.data.hub import LABELS_FILE, read_hf
 from collab_seg.data.labelme import read_labelme
 from collab_seg.data.outlined import DrawnRows
 from collab_seg.data.outlines import Shape, draw, encoded, run_lengths
 from collab_seg.data.reading import read_pair, undecoded
 from collab_seg.data.sources import open_source
-from collab_seg.data.yolo import open_roboflow, read_yolo
+from collab_seg.data.yolo import roboflow_source, read_yolo
 from collab_seg.use import cli
 
 coco_mask = pytest.importorskip("pycocotools.mask", reason="outlines are drawn by pycocotools")
@@ -800,15 +800,15 @@ def test_roboflows_masks_keep_their_parts_and_need_no_pycocotools(tmp_path, monk
         assert (
             np.array([0, 1, 9, 2])[kept[name.split("/")[-1].removesuffix(".jpg")]] == label
         ).all()
-    assert json.loads((tmp_path / "out" / ABOUT).read_text())["from"] == "roboflow"
+    assert json.loads((tmp_path / "out" / LABELS_FILE).read_text())["from"] == "roboflow"
 
 
 def test_roboflows_lists_must_be_there_and_agree(tmp_path):
     settings, _ = roboflow(tmp_path)
     write(tmp_path / "valid/_classes.csv", "Pixel Value, Class\n0, background\n1, cup\n3, table\n")
-    assert "other classes" in refused(lambda: open_roboflow(settings))
+    assert "other classes" in refused(lambda: roboflow_source(settings))
     (tmp_path / "valid/_classes.csv").unlink()
-    assert "there is no" in refused(lambda: open_roboflow(settings))
+    assert "there is no" in refused(lambda: roboflow_source(settings))
 
 
 # --- what all share ---

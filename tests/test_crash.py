@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 from collab_seg.core import UserError
 from collab_seg.files import write_atomic
 from collab_seg.training.log import CSVLog
-from collab_seg.training.loop import Stopped, Training, train
+from collab_seg.training.loop import Training, train
 from collab_seg.training.step import task_loss
+from collab_seg.training.stopping import Stopped
 
 SAME = ("metrics.csv", "cnn.safetensors", "vit.safetensors", "scores_toyscapes_val.json")
 KILLS = int(os.environ.get("COLLAB_SEG_KILLS", "30"))  # the longer version: COLLAB_SEG_KILLS=200

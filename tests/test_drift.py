@@ -46,6 +46,15 @@ def test_every_module_is_what_its_notebook_exports(exported):
         )
 
 
+def test_notebooks_and_code_are_formatted_and_checked():
+    folders = ["nbs", "tests", "tools", "docs", "studies"]
+    for command in (["format", "--check", *folders], ["check", "collab_seg", *folders]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command], capture_output=True, text=True, cwd=ROOT
+        )
+        assert done.returncode == 0, f"run `make format`: {done.stdout[-2000:]}"
+
+
 def test_readme_is_rendered_from_the_index():
     assert (ROOT / "README.md").read_text() == render(), "run `make readme`"
 

@@ -24,9 +24,10 @@ from collab_seg.losses.methods import METHODS, method_losses
 from collab_seg.students.build import build_students
 from collab_seg.training.device import make_accelerator
 from collab_seg.training.evaluate import evaluate, score_run, windowed
-from collab_seg.training.loop import Stopped, train
+from collab_seg.training.loop import train
 from collab_seg.training.optim import make_optimizer
 from collab_seg.training.step import Pair, train_step
+from collab_seg.training.stopping import Stopped
 from collab_seg.use.cli import main
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU (CUDA)")

@@ -3,12 +3,10 @@
 import pytest
 import torch
 
+from collab_seg.losses.features import attention_gap, channel_kl, feature_mse
 from collab_seg.losses.others import (
     Mutual,
-    attention_gap,
-    channel_kl,
     correlation_gap,
-    feature_mse,
     kdcl,
     linear_mix,
     lower_error,

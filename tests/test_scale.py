@@ -32,10 +32,11 @@ from collab_seg.studies.plan import read_study
 from collab_seg.studies.workers import gpu_of
 from collab_seg.training.device import make_accelerator, room_for, synchronized
 from collab_seg.training.evaluate import windowed
-from collab_seg.training.loop import Stopped, train
+from collab_seg.training.loop import train
 from collab_seg.training.optim import make_optimizer
 from collab_seg.training.run import run_config
 from collab_seg.training.step import Pair, train_step
+from collab_seg.training.stopping import Stopped
 from collab_seg.use.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -413,46 +414,27 @@ def test_a_study_on_camvid_can_be_planned(name, runs, tmp_path, capsys):
     )
 
 
-def test_each_way_beyond_the_method_takes_steps_of_its_own(tmp_path, monkeypatch):
-    """studies/camvid_beyond.py puts its ideas in the place of the kit's classes: does what it puts there still do anything?"""
-    import runpy
+def test_each_way_beyond_the_method_takes_steps_of_its_own(tmp_path):
+    """Each way is a setting or a method, so its config.json tells all of it, and `reproduce` can repeat it."""
+    from collab_seg.studies.reproduce import reproduce
+    from collab_seg.training.loop import train
 
     root = tree("camvid", tmp_path / "data")
-    from collab_seg.training import loop
-
-    for name in ("Pair", "make_optimizer"):
-        monkeypatch.setattr(loop, name, getattr(loop, name))  # so that they come back
-    monkeypatch.setattr(
-        sys,
-        "argv",
-        [
-            "camvid_beyond.py",
-            "--root",
-            str(root),
-            "--out",
-            str(tmp_path / "out"),
-            "--steps",
-            "4",
-            "--seeds",
-            "0",
-        ],
-    )
-    runpy.run_path(str(STUDIES / "camvid_beyond.py"), run_name="__main__")
-    with open(tmp_path / "out" / "camvid_beyond.csv", newline="") as file:
-        labels = {row["method"] for row in csv.DictReader(file)}
-    weights = {
-        label: (tmp_path / "out" / f"{label}-s0" / "vit.safetensors").read_bytes()
-        for label in labels
-    }
-    assert len(labels) == 16 and not list((tmp_path / "out").glob("*/failed.json"))
-    assert (
-        weights["alone"] != weights["collab"]
-        and weights["alone"] != weights["alone_own_views"]
-        and weights["alone"] != weights["alone_strong"]
-    )
-    assert all(
-        weights[label] != weights["collab"] for label in labels - {"collab", "collab_peer_correct"}
-    )
+    study = read_study(STUDIES / "camvid_beyond.toml", root)
+    weights = {}
+    for run in study.runs:
+        if run.seed == 0:
+            optim = dataclasses.replace(run.config.optim, steps=4, device="cpu")
+            config = dataclasses.replace(run.config, optim=optim)
+            folder = train(config, tmp_path / "out" / run.folder, progress=False)
+            weights[run.label] = (folder / "vit.safetensors").read_bytes()
+    assert len(weights) == 16
+    for label in ("collab", "alone_own_views", "alone_strong"):
+        assert weights["alone"] != weights[label], label
+    others = set(weights) - {"collab", "collab_peer_correct", "collab_late"}
+    assert all(weights[label] != weights["collab"] for label in others)
+    for label in ("collab_slow_peers", "collab_balanced_pull"):
+        assert not reproduce(tmp_path / "out" / f"{label}-s0").differ, label
 
 
 def test_the_capacity_study_has_all_nine_pairs_and_each_student_alone():

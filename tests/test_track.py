@@ -11,7 +11,8 @@ import pytest
 from conftest import tiny_config
 
 from collab_seg.core import UserError
-from collab_seg.training.loop import Stopped, train
+from collab_seg.training.loop import train
+from collab_seg.training.stopping import Stopped
 
 
 def table(run):

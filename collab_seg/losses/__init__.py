@@ -1,6 +1,6 @@
-"""What two networks teach each other. It needs PyTorch and `core`, and nothing else of this package."""
+"""What two networks teach each other; it needs PyTorch and `core`, and nothing else."""
 
-from . import controls, features, others  # noqa: F401  (which register their methods)
+from . import others, features, controls  # noqa: F401, I001  (they register their methods)
 from .base import DistillationLoss  # noqa: F401
 from .hfd import HFD  # noqa: F401
 from .pixel import PixelBSD  # noqa: F401

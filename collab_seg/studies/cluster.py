@@ -16,7 +16,7 @@ from .plan import StudyPlan, read_study
 from .runs import do_runs, finish, prepare_folder, shard_of, stopped
 from .work import open_study
 from .workers import watch
-from ..training.loop import stop_requests
+from ..training.stopping import stop_requests
 
 
 # %% ../../nbs/kit/studies_cluster.ipynb #cell-006

@@ -18,9 +18,10 @@ from ..core import UserError
 from ..csv_tables import read_rows
 from .state import json_or_none
 from ..training.evaluate import score_run
-from ..training.loop import Stopped, train
+from ..training.loop import train
 from ..training.run import Run
 from ..training.scores import result_rows
+from ..training.stopping import Stopped
 
 
 # %% ../../nbs/kit/studies_reproduce.ipynb #cell-005

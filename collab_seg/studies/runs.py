@@ -20,9 +20,10 @@ from ..files import write_atomic
 from .plan import PlannedRun, StudyPlan
 from .state import collect, done_runs, json_or_none, lock_of, run_files, standings
 from ..training.evaluate import score_run
-from ..training.loop import Stopped, stop_requests, train
+from ..training.loop import train
 from ..training.run import Run, sweep
 from ..training.scores import result_rows
+from ..training.stopping import Stopped, stop_requests
 
 
 # %% ../../nbs/kit/studies_runs.ipynb #cell-006

@@ -24,7 +24,7 @@ from .estimate import threads_each
 from .plan import StudyPlan, read_study
 from .runs import do_runs, shard_of, stopped
 from .state import done_runs, steps_done
-from ..training.loop import Stopped, stop_requests
+from ..training.stopping import Stopped, stop_requests
 
 
 # %% ../../nbs/kit/studies_workers.ipynb #cell-006

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ["make_batches"]
 
-# %% ../../nbs/kit/training_data.ipynb #cell-003
+# %% ../../nbs/kit/training_data.ipynb #cell-005
 import hashlib
+import itertools
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ from ..files import read_json
 from .run import Run
 
 
-# %% ../../nbs/kit/training_data.ipynb #cell-006
+# %% ../../nbs/kit/training_data.ipynb #cell-008
 def make_batches(
     config: Config,  # data, batch size, number of steps and seed
     source: Source,  # the opened data set
@@ -45,7 +46,15 @@ def make_batches(
     )
 
 
-# %% ../../nbs/kit/training_data.ipynb #cell-009
+# %% ../../nbs/kit/training_data.ipynb #cell-010
+def batch_names(batches: DataLoader, number: int) -> list[str]:
+    "The names of the images in a batch: those of their files, or their numbers."
+    size, rows = batches.batch_size, batches.dataset.scenes.rows
+    places = itertools.islice(batches.sampler, number * size, (number + 1) * size)
+    return [Path(rows[i]["image"]["path"] or f"image {i}").name for _, i in places]
+
+
+# %% ../../nbs/kit/training_data.ipynb #cell-013
 def image_paths(rows) -> list:
     "The paths of a table of images, in its order; nothing of the images is read."
     import pyarrow.compute as pc  # heavy, and only needed here
@@ -65,7 +74,7 @@ def data_state(data: DataConfig, source: Source) -> dict:
     return {"images": len(rows), "names_sha256": digest} | kept
 
 
-# %% ../../nbs/kit/training_data.ipynb #cell-010
+# %% ../../nbs/kit/training_data.ipynb #cell-014
 def _changed_labels(before: dict, now: dict) -> list[str]:
     "In words, what labels no longer mean what they meant."
 
@@ -95,7 +104,7 @@ def _first_changed(before: dict, now: dict) -> str:
     return f" ({', '.join(said)})" if said else ""
 
 
-# %% ../../nbs/kit/training_data.ipynb #cell-011
+# %% ../../nbs/kit/training_data.ipynb #cell-015
 def same_data(run: Run, data: DataConfig, source: Source) -> None:
     "UserError if a run's data is not what it was: its images would come in another order."
     changes = []

@@ -8,7 +8,6 @@ __all__ = ["train"]
 # %% ../../nbs/kit/training_loop.ipynb #cell-005
 import contextlib
 import dataclasses
-import itertools
 import json
 import math
 import signal
@@ -18,7 +17,6 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 from torch import nn
-from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from ..config import Config
@@ -33,7 +31,7 @@ from ..limits import check_config
 from ..losses.methods import known_method
 from ..students.base import Student
 from ..students.build import build_students
-from .data import data_state, make_batches, same_data
+from .data import batch_names, data_state, make_batches, same_data
 from ..training.device import (
     DISTRIBUTED_ERRORS,
     forget_peak,
@@ -170,13 +168,6 @@ class Watch:
 
 
 # %% ../../nbs/kit/training_loop.ipynb #cell-014
-def batch_names(batches: DataLoader, number: int) -> list[str]:
-    "The names of the images in a batch: those of their files, or their numbers."
-    size, rows = batches.batch_size, batches.dataset.scenes.rows
-    places = itertools.islice(batches.sampler, number * size, (number + 1) * size)
-    return [Path(rows[i]["image"]["path"] or f"image {i}").name for _, i in places]
-
-
 def not_finite(row: dict, images: list[str]) -> UserError:
     "What to say when too many steps in a row were skipped."
     bad = [name for name in row if not math.isfinite(row[name])] or ["a gradient"]
