@@ -22,7 +22,7 @@ from collab_seg.data.outlined import DrawnRows
 from collab_seg.data.outlines import Shape, draw, encoded, run_lengths
 from collab_seg.data.reading import read_pair, undecoded
 from collab_seg.data.sources import open_source
-from collab_seg.data.yolo import roboflow_source, read_yolo
+from collab_seg.data.yolo import read_yolo, roboflow_source
 from collab_seg.use import cli
 
 coco_mask = pytest.importorskip("pycocotools.mask", reason="outlines are drawn by pycocotools")

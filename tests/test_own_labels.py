@@ -9,13 +9,13 @@ import sys
 
 import numpy as np
 import pytest
-from collab_seg.data.class_lists import ClassLine, read_classes
 from conftest import tiny_config
 from PIL import Image
 
 from collab_seg.config import ImageConfig
 from collab_seg.core import UserError
 from collab_seg.data.check import check_before, check_report, check_split, scan_rows
+from collab_seg.data.class_lists import ClassLine, read_classes
 from collab_seg.data.classes import own_labels
 from collab_seg.data.reading import read_label
 from collab_seg.data.sources import open_source

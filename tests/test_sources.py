@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import torchvision
-from collab_seg.data.class_lists import read_classes
 from conftest import DEVICE
 from PIL import Image
 
@@ -24,6 +23,7 @@ from collab_seg.config import DataConfig, ImageConfig
 from collab_seg.core import UserError
 from collab_seg.data.benchmarks import CITYSCAPES, VOC, file_numbers, find_voc, voc_palette
 from collab_seg.data.check import check_report
+from collab_seg.data.class_lists import read_classes
 from collab_seg.data.classes import labels_of, own_labels
 from collab_seg.data.hub import LABELS_FILE, read_hf
 from collab_seg.data.layouts import in_val
