@@ -19,7 +19,7 @@ from collab_seg.data.convert import convert_foreign
 from collab_seg.data.hub import LABELS_FILE, read_hf
 from collab_seg.data.labelme import read_labelme
 from collab_seg.data.outlined import DrawnRows
-from collab_seg.data.outlines import Shape, draw, encoded, run_lengths
+from collab_seg.data.outlines import Shape, draw, outline_mask, run_lengths
 from collab_seg.data.reading import read_pair, undecoded
 from collab_seg.data.sources import open_source
 from collab_seg.data.yolo import read_yolo, roboflow_source
@@ -206,7 +206,7 @@ def test_any_mask_survives_the_compressed_text():
                 np.repeat(np.arange(len(runs)) % 2, runs).reshape((height, width), order="F")
                 == mask
             ).all()
-        again = encoded({"size": [height, width], "counts": runs}, (height, width))
+        again = outline_mask({"size": [height, width], "counts": runs}, (height, width))
         assert (coco_mask.decode(again) == mask).all()
 
     check()
@@ -232,7 +232,7 @@ def test_any_mask_survives_the_compressed_text():
 )
 def test_masks_that_do_not_fill_the_image_are_refused(counts):
     assert "RLE mask" in refused(
-        lambda: encoded({"size": [3, 4], "counts": counts}, (3, 4), "annotation 3")
+        lambda: outline_mask({"size": [3, 4], "counts": counts}, (3, 4), "annotation 3")
     )
 
 

@@ -15,7 +15,7 @@ from collab_seg.core import UserError
 from collab_seg.data.check import check_report
 from collab_seg.data.folder import find_folder
 from collab_seg.data.hub import read_hf
-from collab_seg.data.layouts import _say_once, in_val, pair_names, split_of
+from collab_seg.data.layouts import in_val, pair_names, say_once, split_of
 from collab_seg.data.pairs import list_images
 from collab_seg.data.reading import undecoded
 from collab_seg.data.sources import open_source
@@ -30,7 +30,7 @@ LABEL[:, 32:] = 1
 
 @pytest.fixture(autouse=True)
 def notes_are_said_anew():
-    _say_once.cache_clear()
+    say_once.cache_clear()
 
 
 def put(root, *names, label=LABEL):

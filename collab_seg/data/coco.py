@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["read_coco"]
 
-# %% ../../nbs/kit/coco.ipynb #cell-004
+# %% ../../nbs/kit/coco.ipynb #cell-003
 import os
 from collections import Counter
 from pathlib import Path
@@ -16,26 +16,26 @@ from .layouts import parts_of, split_of
 from ..data.outlined import (
     Outlines,
     Picture,
-    _image_file,
-    _json_file,
-    _root,
-    _stated_size,
+    image_file,
+    json_table,
     number_classes,
+    stated_size,
+    top_folder,
 )
 from .outlines import Shape, checked_outline
 
 
-# %% ../../nbs/kit/coco.ipynb #cell-007
+# %% ../../nbs/kit/coco.ipynb #cell-006
 def read_coco(
     settings: ImageConfig,  # root: the folder of the images
     annotations: tuple[str, ...] = (),  # train=FILE val=FILE
     background: bool = True,  # as in `number_classes`
 ) -> Outlines:
     "COCO's JSON, a file for each part: polygons, and RLE masks of both kinds"
-    root, left_out, tables = _root(settings, "coco"), Counter(), {}
+    root, left_out, tables = top_folder(settings, "coco"), Counter(), {}
     files = _coco_files(annotations, root)
     for path in files.values():
-        tables[path] = _json_file(path, "COCO", ("images", "annotations", "categories"))
+        tables[path] = json_table(path, "COCO", ("images", "annotations", "categories"))
         if tables[path] is None:
             raise UserError(
                 f"{path} is not of COCO's form; needed: a table with lists of images, "
@@ -51,7 +51,7 @@ def read_coco(
     return Outlines(root, classes, rest, splits, left_out)
 
 
-# %% ../../nbs/kit/coco.ipynb #cell-008
+# %% ../../nbs/kit/coco.ipynb #cell-007
 def _coco_files(annotations: tuple[str, ...], root: Path) -> dict[str, Path]:
     "The JSON file of each split; if none is named, those that Roboflow puts beside the images."
     files = {}
@@ -71,7 +71,7 @@ def _coco_files(annotations: tuple[str, ...], root: Path) -> dict[str, Path]:
     return files
 
 
-# %% ../../nbs/kit/coco.ipynb #cell-009
+# %% ../../nbs/kit/coco.ipynb #cell-008
 def _coco_names(tables: dict, left_out: Counter) -> dict[int, str]:
     "The name of each category, in the order of the ids; those that only group others are left out."
     names, groups, used = {}, set(), set()
@@ -91,13 +91,13 @@ def _coco_names(tables: dict, left_out: Counter) -> dict[int, str]:
     return {key: names[key].strip() for key in sorted(names) if key not in idle}
 
 
-# %% ../../nbs/kit/coco.ipynb #cell-010
+# %% ../../nbs/kit/coco.ipynb #cell-009
 def _key(value):
     "An id by which something can be found; None for a list and the like."
     return value if type(value) in (int, str) else None
 
 
-# %% ../../nbs/kit/coco.ipynb #cell-011
+# %% ../../nbs/kit/coco.ipynb #cell-010
 def _coco_images(path: Path, table: dict, root: Path, split: str) -> dict:
     "The images of a COCO file by their ids."
     folders = [
@@ -111,7 +111,7 @@ def _coco_images(path: Path, table: dict, root: Path, split: str) -> dict:
     pictures, taken = {}, set()
     for one in table["images"]:
         key, where = _key(one.get("id")), f"image {plain(one.get('id'), 40)} of {path}"
-        image = _image_file(one.get("file_name"), places, root, where)
+        image = image_file(one.get("file_name"), places, root, where)
         if image is None:
             raise UserError(
                 f"{where} is {one['file_name']}, which is missing in {root}; needed: the image file"
@@ -122,11 +122,11 @@ def _coco_images(path: Path, table: dict, root: Path, split: str) -> dict:
                 "each image once"
             )
         taken.add(image)
-        pictures[key] = Picture(image, _stated_size(one.get("height"), one.get("width"), where))
+        pictures[key] = Picture(image, stated_size(one.get("height"), one.get("width"), where))
     return pictures
 
 
-# %% ../../nbs/kit/coco.ipynb #cell-012
+# %% ../../nbs/kit/coco.ipynb #cell-011
 def _coco_pictures(path, table: dict, root: Path, split: str, labels: dict, left_out) -> list:
     "The images of a COCO file with their outlines."
     pictures = _coco_images(path, table, root, split)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["convert_foreign"]
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-002
+# %% ../../nbs/kit/data_convert.ipynb #cell-003
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -16,16 +16,16 @@ from ..config import ImageConfig
 from ..core import IGNORE_INDEX, UserError, one_of, plain
 from .base import Source
 from .benchmarks import voc_palette
-from .coco import read_coco
 from .classes import labels_of
+from .coco import read_coco
 from .labelme import read_labelme
 from .layouts import SPLIT_NAMES, in_val
 from .outlined import DrawnRows, Outlines, Picture
 from .parquet import convert, must_be_free, write_splits
-from .yolo import roboflow_source, read_yolo
+from .yolo import read_yolo, roboflow_source
 
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-005
+# %% ../../nbs/kit/data_convert.ipynb #cell-006
 def ready_splits(
     found: Outlines,
     val_fraction: float,  # of train, if there is no val part
@@ -39,12 +39,9 @@ def ready_splits(
             "no label map can be drawn"
         )
     if "val" not in splits and "train" in splits and val_fraction > 0:
-        sides: dict[bool, list] = {False: [], True: []}
-        for picture in splits["train"]:
-            sides[in_val(picture.image.stem, val_fraction)].append(picture)
-        splits |= {"train": sides[False], "val": sides[True]}
+        splits |= _with_val(splits["train"], val_fraction)
     for split, pictures in splits.items():
-        if found.rest == IGNORE_INDEX:  # nothing could be learnt from them
+        if found.rest == IGNORE_INDEX:
             splits[split] = [picture for picture in pictures if picture.shapes]
             found.left_out["images without an outline"] += len(pictures) - len(splits[split])
         if not splits[split]:
@@ -55,14 +52,22 @@ def ready_splits(
     return {split: splits[split] for split in SPLIT_NAMES if split in splits}
 
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-006
+# %% ../../nbs/kit/data_convert.ipynb #cell-007
+def _with_val(pictures: list[Picture], fraction: float) -> dict[str, list[Picture]]:
+    "Train and val of pictures that are not yet split."
+    sides: dict[str, list] = {"train": [], "val": []}
+    for picture in pictures:
+        sides["val" if in_val(picture.image.stem, fraction) else "train"].append(picture)
+    return sides
+
+
 def _counted(left_out: Counter) -> list[str]:
     "What is left out, with its counts."
     return [f"{what} ({count})" for what, count in left_out.items() if count]
 
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-008
-FOREIGN: dict[str, Callable] = {  # format -> reader
+# %% ../../nbs/kit/data_convert.ipynb #cell-011
+FOREIGN: dict[str, Callable] = {  # format of another program -> its reader
     "coco": read_coco,
     "labelme": read_labelme,
     "yolo": read_yolo,
@@ -70,24 +75,17 @@ FOREIGN: dict[str, Callable] = {  # format -> reader
 }
 
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-009
-def _drawn_source(name: str, found: Outlines) -> Source:
-    "What the drawn labels mean."
-    colours = _palette(found)
-    return Source(name, "", found.classes, colours, void_ids=(), splits={}, load=None)
-
-
-# %% ../../nbs/kit/data_convert.ipynb #cell-010
+# %% ../../nbs/kit/data_convert.ipynb #cell-012
 def convert_foreign(
     name: str,  # coco, labelme, yolo or roboflow
-    settings: ImageConfig,  # root: where images and annotations are
-    out: str | Path,  # a new folder
-    annotations: tuple[str, ...] = (),  # files of COCO: train=FILE val=FILE
-    background: bool = True,  # is what nobody outlined a class?
-    drawn_on: str | None = None,  # for photos that are turned: outlined upright, or as stored?
-    split: str | None = None,  # what the images are, where no folder says so
-    progress: bool = True,  # show a bar
-) -> Path:  # the new folder
+    settings: ImageConfig,  # root, val_fraction; labelme and yolo: classes
+    out: str | Path,  # the folder to write; it must not be there yet
+    annotations: tuple[str, ...] = (),  # coco: train=FILE val=FILE
+    background: bool = True,  # are pixels outside of every outline a class? else void
+    drawn_on: str | None = None,  # photos stored turned: outlined upright or as stored?
+    split: str | None = None,  # only this part
+    progress: bool = True,  # show a bar for each split
+) -> Path:  # `out`
     "Write data of a foreign format as Parquet files with drawn labels."
     only_used(name, settings, annotations, background, drawn_on)
     must_be_free(out)
@@ -106,7 +104,15 @@ def convert_foreign(
     return written
 
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-011
+# %% ../../nbs/kit/data_convert.ipynb #cell-013
+def _drawn_source(name: str, found: Outlines) -> Source:
+    "What the drawn labels mean. Colours are VOC's, with black for the background if it is class 0."
+    usual = voc_palette(len(found.classes) + 1)
+    palette = usual[:-1] if found.rest == 0 else usual[1:]
+    return Source(name, "", found.classes, palette, void_ids=(), splits={}, load=None)
+
+
+# %% ../../nbs/kit/data_convert.ipynb #cell-014
 def only_used(
     name: str,  # of a format, or of a source
     settings: ImageConfig,
@@ -121,24 +127,14 @@ def only_used(
     if name in FOREIGN:
         used = {"data", "root", "split", "val_fraction"}
         used |= {"classes"} if name in ("labelme", "yolo") else set()
-        unused += [
-            one.name
-            for one in fields(ImageConfig)
-            if one.name not in used and getattr(settings, one.name) != one.default
-        ]
+        others = [one for one in fields(ImageConfig) if one.name not in used]
+        unused += [one.name for one in others if getattr(settings, one.name) != one.default]
     if unused:
         flag = unused[0].replace("_", "-")
         raise UserError(f"data convert {name} has no use for --{flag}; needed: the same without it")
 
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-012
-def _palette(found: Outlines) -> tuple:
-    "Colours for the pictures: VOC's, with black for the background if that is class 0."
-    usual = voc_palette(len(found.classes) + 1)
-    return usual[:-1] if found.rest == 0 else usual[1:]
-
-
-# %% ../../nbs/kit/data_convert.ipynb #cell-013
+# %% ../../nbs/kit/data_convert.ipynb #cell-015
 def _say_the_rest(found: Outlines, rows: dict[str, DrawnRows]) -> None:
     "One line about pixels outside of every outline, and one about what is left out."
     pictures = [picture for part in rows.values() for picture in part.pictures]

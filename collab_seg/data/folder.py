@@ -15,7 +15,7 @@ from ..config import ImageConfig
 from ..core import UserError, plain
 from .base import Source, register_own
 from .classes import own_labels
-from .layouts import SPLIT_NAMES, _say_once, find_parts, in_val, pair_names, split_of
+from .layouts import SPLIT_NAMES, find_parts, in_val, pair_names, say_once, split_of
 from ..data.pairs import (
     IMAGE_ENDINGS,
     MissingSplit,
@@ -90,7 +90,7 @@ def _without_rest(problems: list, images: dict, labels: dict) -> list:
     left = [one for one in problems if one.kind != "no partner" or one.file not in rest]
     if left != problems:
         count = len(problems) - len(left)
-        _say_once(f"{count} images without a label file are left out (unlabelled is rest)")
+        say_once(f"{count} images without a label file are left out (unlabelled is rest)")
     return left
 
 
@@ -111,7 +111,7 @@ def pairs_in(
     if stems and not (pattern == "{}" and usual):
         label = next(iter(stems))
         pair = f"{of_images[stems[label]].name} + {of_labels[label].name}"
-        _say_once(f"images in {images}, labels in {labels} ({pair})")
+        say_once(f"images in {images}, labels in {labels} ({pair})")
     return of_images, {stems.get(stem, stem): path for stem, path in of_labels.items()}
 
 
@@ -125,7 +125,7 @@ def _files_of_both(images: Path, labels: Path, problems: list) -> tuple[dict, di
     # beside images and labels in one folder, other folders may hold anything
     for problem in [one for one in found if same and "a folder deeper" in one.file]:
         found.remove(problem)
-        _say_once(f"not read: {problem.file}")
+        say_once(f"not read: {problem.file}")
     problems += found
     return of_images, of_labels
 

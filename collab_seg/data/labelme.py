@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["read_labelme"]
 
-# %% ../../nbs/kit/labelme.ipynb #cell-004
+# %% ../../nbs/kit/labelme.ipynb #cell-003
 import base64
 import io
 import math
@@ -23,17 +23,17 @@ from .layouts import parts_of
 from ..data.outlined import (
     Outlines,
     Picture,
-    _image_file,
-    _json_file,
-    _root,
-    _stated_size,
+    image_file,
+    json_table,
     number_classes,
+    stated_size,
+    top_folder,
 )
-from .outlines import Shape, _is_polygon, _pycocotools
+from .outlines import Shape, is_polygon, mask_tools
 from .pairs import IMAGE_ENDINGS
 
 
-# %% ../../nbs/kit/labelme.ipynb #cell-007
+# %% ../../nbs/kit/labelme.ipynb #cell-006
 def labelme_outline(
     shape: dict,  # one of a LabelMe file's `shapes`
     where: str,  # for an error
@@ -42,7 +42,7 @@ def labelme_outline(
 ) -> list | dict | None:
     "The outline of a LabelMe shape; None for points, lines and the like, which are counted."
     kind, points = shape.get("shape_type") or "polygon", shape.get("points")
-    if not isinstance(points, list) or not all(_is_polygon(p) and len(p) == 2 for p in points):
+    if not isinstance(points, list) or not all(is_polygon(p) and len(p) == 2 for p in points):
         raise UserError(
             f"{where} has a shape with the points {plain(points, 60)}; needed: [[x, y], ...]"
         )
@@ -61,7 +61,7 @@ def labelme_outline(
     return None
 
 
-# %% ../../nbs/kit/labelme.ipynb #cell-008
+# %% ../../nbs/kit/labelme.ipynb #cell-007
 def _labelme_mask(shape: dict, where: str, size: tuple[int, int] | None) -> dict:
     "The RLE of a mask that LabelMe keeps as a small PNG and the place of its corner."
     try:
@@ -74,7 +74,7 @@ def _labelme_mask(shape: dict, where: str, size: tuple[int, int] | None) -> dict
             f"{where} has a mask that cannot be read ({type(error).__name__}); needed: "
             "a PNG that lies inside of the image"
         ) from None
-    return _pycocotools().encode(np.asfortranarray(whole))
+    return mask_tools().encode(np.asfortranarray(whole))
 
 
 # %% ../../nbs/kit/labelme.ipynb #cell-010
@@ -84,7 +84,7 @@ def read_labelme(
     background: bool = True,  # as in `number_classes`
 ) -> Outlines:
     "LabelMe's JSON, a file beside each image: polygons, rectangles, circles, masks"
-    root, left_out = _root(settings, "labelme"), Counter()
+    root, left_out = top_folder(settings, "labelme"), Counter()
     tables = _labelme_tables(root, left_out)
     shapes = [
         shape for found in tables.values() for table in found.values() for shape in table["shapes"]
@@ -117,7 +117,7 @@ def _labelme_tables(root: Path, left_out: Counter) -> dict[str, dict[Path, dict]
     }
     for path in paths:
         split = next((one for one in inside if path.is_relative_to(inside[one])), None)
-        table = _json_file(path, "LabelMe", ("shapes",))
+        table = json_table(path, "LabelMe", ("shapes",))
         if table is None or inside and not split:
             left_out["JSON files that are not LabelMe's, or in no folder of a split"] += 1
         else:
@@ -157,8 +157,8 @@ def _labelme_picture(path: Path, table: dict, root: Path, labels: dict, left_out
     if not Path(name).name:
         raise UserError(f"{path} names no image; needed: its imagePath")
     beside = path.parent / Path(name).name
-    image = beside if beside.is_file() else _image_file(name, [path.parent], root, str(path))
-    size = _stated_size(table.get("imageHeight"), table.get("imageWidth"), str(path))
+    image = beside if beside.is_file() else image_file(name, [path.parent], root, str(path))
+    size = stated_size(table.get("imageHeight"), table.get("imageWidth"), str(path))
     picture = Picture(image or beside, size, embedded=None if image else path)
     for shape in table["shapes"]:
         outline = labelme_outline(shape, str(path), size, left_out)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["number_classes", "Picture", "Outlines"]
 
-# %% ../../nbs/kit/outlined.ipynb #cell-004
+# %% ../../nbs/kit/outlined.ipynb #cell-003
 import base64
 import io
 import json
@@ -54,7 +54,7 @@ def number_classes(
 class Picture:
     "An image and what is outlined in it."
 
-    image: Path
+    image: Path  # its file
     size: tuple[int, int] | None = None  # height and width, where the annotation says so
     shapes: list[Shape] = field(default_factory=list)
     embedded: Path | None = None  # the LabelMe file that holds the image itself
@@ -65,10 +65,10 @@ class Picture:
 class Outlines:
     "What files of a foreign format say: all that is needed to draw labels."
 
-    root: Path
-    classes: tuple[str, ...]
+    root: Path  # files are named relative to it
+    classes: tuple[str, ...]  # names; the position is the label
     rest: int  # label of the pixels outside of every outline
-    splits: dict[str, list[Picture]]
+    splits: dict[str, list[Picture]]  # train, val, test
     left_out: Counter = field(default_factory=Counter)  # what -> how often
     by_area: bool = True  # as in `draw`
     relative: bool = False  # corners are shares of width and height
@@ -106,8 +106,8 @@ class DrawnRows:
 
     def __init__(
         self,
-        found: Outlines,
-        split: str,
+        found: Outlines,  # of a reader
+        split: str,  # one of its splits
         drawn_on: str | None = None,  # as in `outlined_grid`
     ):
         self.found, self.pictures, self.drawn_on = found, found.splits[split], drawn_on
@@ -133,12 +133,9 @@ class DrawnRows:
 def _scaled(shape: Shape, size: tuple[int, int]) -> Shape:
     "Corners as pixels, from shares of width and height."
     height, width = size
-    return shape._replace(
-        outline=[
-            [value * (height if n % 2 else width) for n, value in enumerate(polygon)]
-            for polygon in shape.outline
-        ]
-    )
+    sides = (width, height)
+    outline = [[v * sides[n % 2] for n, v in enumerate(polygon)] for polygon in shape.outline]
+    return shape._replace(outline=outline)
 
 
 # %% ../../nbs/kit/outlined.ipynb #cell-018
@@ -164,13 +161,13 @@ def _embedded_image(path: Path) -> bytes:
 
 
 # %% ../../nbs/kit/outlined.ipynb #cell-022
-def _root(settings: ImageConfig, name: str) -> Path:
+def top_folder(settings: ImageConfig, name: str) -> Path:
     "The folder of the data, from the top, so that names in files cannot lead out of it."
     return Path(os.path.abspath(folder_of(settings.root, name)))
 
 
 # %% ../../nbs/kit/outlined.ipynb #cell-023
-def _json_file(path, kind: str, lists: tuple[str, ...]) -> dict | None:
+def json_table(path, kind: str, lists: tuple[str, ...]) -> dict | None:
     "The table in a JSON file, None if it lacks one of these lists; UserError if it is no JSON."
     text = read_text(path, f"a {kind} file")
     try:
@@ -183,7 +180,7 @@ def _json_file(path, kind: str, lists: tuple[str, ...]) -> dict | None:
 
 
 # %% ../../nbs/kit/outlined.ipynb #cell-024
-def _image_file(name, places: list[Path], root: Path, where: str) -> Path | None:
+def image_file(name, places: list[Path], root: Path, where: str) -> Path | None:
     "The file of this name in one of these folders; None if it is in none of them."
     if not isinstance(name, str) or not name or "\0" in name:
         raise UserError(f"{where} names the image {plain(name, 60)!r}; needed: a file's name")
@@ -202,7 +199,7 @@ def _image_file(name, places: list[Path], root: Path, where: str) -> Path | None
 
 
 # %% ../../nbs/kit/outlined.ipynb #cell-025
-def _stated_size(height, width, where: str) -> tuple[int, int] | None:
+def stated_size(height, width, where: str) -> tuple[int, int] | None:
     "Height and width as an annotation says them; None if it does not."
     if height is None and width is None:
         return None

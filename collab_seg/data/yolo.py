@@ -5,26 +5,25 @@
 # %% auto #0
 __all__ = ["read_yolo", "roboflow_source"]
 
-# %% ../../nbs/kit/yolo.ipynb #cell-002
+# %% ../../nbs/kit/yolo.ipynb #cell-003
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
-from .class_lists import read_classes
-
 from ..config import ImageConfig
 from ..core import UserError, plain
 from .base import Source
+from .class_lists import read_classes
 from .classes import class_lines
 from .folder import folder_source
 from .layouts import SPLIT_NAMES, find_parts, parts_of
-from .outlined import Outlines, Picture, _root, number_classes
+from .outlined import Outlines, Picture, number_classes, top_folder
 from .outlines import Shape
 from .pairs import folder_of, list_images
 from ..files import read_text
 
 
-# %% ../../nbs/kit/yolo.ipynb #cell-005
+# %% ../../nbs/kit/yolo.ipynb #cell-006
 def yolo_outlines(
     path: Path,  # a label file
     labels: list[int],  # the label of each class number in it
@@ -56,14 +55,14 @@ def yolo_outlines(
     return shapes
 
 
-# %% ../../nbs/kit/yolo.ipynb #cell-007
+# %% ../../nbs/kit/yolo.ipynb #cell-010
 def read_yolo(
     settings: ImageConfig,  # root; classes, where there is no data.yaml
     annotations: tuple[str, ...] = (),  # not used
     background: bool = True,  # as in `number_classes`
 ) -> Outlines:
     "YOLO's text files for segmentation: images/train/x.jpg, labels/train/x.txt, data.yaml"
-    root = _root(settings, "yolo")
+    root = top_folder(settings, "yolo")
     files = sorted(path for path in root.iterdir() if path.suffix.lower() in (".yaml", ".yml"))
     files = [path for path in files if path.stem == "data"] or files
     if len(files) > 1:
@@ -79,7 +78,7 @@ def read_yolo(
     return Outlines(root, classes, rest, splits, relative=True)
 
 
-# %% ../../nbs/kit/yolo.ipynb #cell-008
+# %% ../../nbs/kit/yolo.ipynb #cell-011
 def _yaml_file(path: Path) -> dict:
     "The table in a YAML file; it may hold plain data only."
     import yaml
@@ -96,7 +95,7 @@ def _yaml_file(path: Path) -> dict:
     return table
 
 
-# %% ../../nbs/kit/yolo.ipynb #cell-009
+# %% ../../nbs/kit/yolo.ipynb #cell-012
 def _yolo_names(table: dict, path: Path) -> list[str]:
     "The class names in a data.yaml: a list, or a table by number."
     names = table.get("names")
@@ -119,7 +118,7 @@ def _yolo_names(table: dict, path: Path) -> list[str]:
     return [name.strip() for name in names]
 
 
-# %% ../../nbs/kit/yolo.ipynb #cell-010
+# %% ../../nbs/kit/yolo.ipynb #cell-013
 def _yolo_folders(table: dict, root: Path, path: Path) -> dict[str, Path]:
     "The folder of images of each split: those that data.yaml names, or those of the usual names."
     folders = {}
@@ -141,7 +140,7 @@ def _yolo_folders(table: dict, root: Path, path: Path) -> dict[str, Path]:
     return {split or "train": images for split, (images, _) in parts.items()}
 
 
-# %% ../../nbs/kit/yolo.ipynb #cell-011
+# %% ../../nbs/kit/yolo.ipynb #cell-014
 def _yolo_pictures(folder: Path, root: Path, labels: list[int]) -> list[Picture]:
     "The images of a folder, and the outlines in the text files of the same names."
     parts, problems = [*folder.relative_to(root).parts], []
@@ -164,7 +163,7 @@ def _yolo_pictures(folder: Path, root: Path, labels: list[int]) -> list[Picture]
     ]
 
 
-# %% ../../nbs/kit/yolo.ipynb #cell-014
+# %% ../../nbs/kit/yolo.ipynb #cell-017
 def roboflow_source(
     settings: ImageConfig,  # root; val_fraction, if there is no folder valid
 ) -> Source:
