@@ -16,7 +16,7 @@ from collab_seg.core import UserError
 from collab_seg.data.check import check_report
 from collab_seg.data.coco import read_coco
 from collab_seg.data.convert import convert_foreign
-from collab_seg.data.hub import ABOUT, read_hf
+from collab_seg.data.hub import LABELS_FILE, read_hf
 from collab_seg.data.labelme import read_labelme
 from collab_seg.data.outlined import DrawnRows
 from collab_seg.data.outlines import Shape, draw, encoded, run_lengths
@@ -800,7 +800,7 @@ def test_roboflows_masks_keep_their_parts_and_need_no_pycocotools(tmp_path, monk
         assert (
             np.array([0, 1, 9, 2])[kept[name.split("/")[-1].removesuffix(".jpg")]] == label
         ).all()
-    assert json.loads((tmp_path / "out" / ABOUT).read_text())["from"] == "roboflow"
+    assert json.loads((tmp_path / "out" / LABELS_FILE).read_text())["from"] == "roboflow"
 
 
 def test_roboflows_lists_must_be_there_and_agree(tmp_path):

@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import torchvision
-from collab_seg.data.class_lists import read_classes
 from conftest import DEVICE
 from PIL import Image
 
@@ -24,8 +23,9 @@ from collab_seg.config import DataConfig, ImageConfig
 from collab_seg.core import UserError
 from collab_seg.data.benchmarks import CITYSCAPES, VOC, file_numbers, find_voc, voc_palette
 from collab_seg.data.check import check_report
+from collab_seg.data.class_lists import read_classes
 from collab_seg.data.classes import own_labels
-from collab_seg.data.hub import ABOUT, labels_of, read_hf
+from collab_seg.data.hub import LABELS_FILE, labels_of, read_hf
 from collab_seg.data.layouts import in_val
 from collab_seg.data.parquet import cells, convert, write_parquet
 from collab_seg.data.reading import read_pair, undecoded
@@ -803,7 +803,7 @@ def test_converted_data_that_lost_a_file_is_not_patched_from_its_training_images
     run = tmp_path / "run"
     assert cli.main(["train", "--data", "hf", "--root", str(out), *SMALL, "--out", str(run)]) == 2
     assert "has no file of val" in capsys.readouterr().err
-    about = out / ABOUT
+    about = out / LABELS_FILE
     about.write_text(about.read_text().replace('"val": 9', '"val": "9"'))
     with pytest.raises(UserError, match="needed: how many each split has"):
         open_source(ImageConfig("hf", str(out)))

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from ..core import UserError
 from .base import Source
-from .hub import ABOUT, labels_of
+from .hub import LABELS_FILE, labels_of
 from .pairs import MissingSplit
 from .reading import undecoded
 from ..files import write_atomic
@@ -107,7 +107,7 @@ def write_splits(
         for split, rows in tables.items():
             write_parquet(half / "data" / f"{split}-00000-of-00001.parquet", rows, root, progress)
         counts = {"images": {split: len(rows) for split, rows in tables.items()}}
-        write_atomic(half / ABOUT, json.dumps(about | counts, indent=2) + "\n")
+        write_atomic(half / LABELS_FILE, json.dumps(about | counts, indent=2) + "\n")
         os.rename(half, out)
     except BaseException:
         shutil.rmtree(half, ignore_errors=True)

@@ -15,7 +15,7 @@ from ..core import UserError, plain
 from .base import Source
 from .class_lists import read_classes
 from .classes import class_lines
-from .folder import open_folder
+from .folder import folder_source
 from .layouts import SPLIT_NAMES, find_parts, parts_of
 from .outlined import Outlines, Picture, _root, number_classes
 from .outlines import Shape
@@ -182,4 +182,4 @@ def open_roboflow(
         label_name="{}_mask",
         val_fraction=settings.val_fraction,
     )
-    return replace(open_folder(own), name="roboflow")
+    return replace(folder_source(own), name="roboflow")
