@@ -43,6 +43,7 @@ def _files_of_both(images: Path, labels: Path, problems: list) -> tuple[dict, di
     return of_images, of_labels
 
 
+# %% ../../nbs/kit/data_folder.ipynb #cell-007
 def _called(name: str, files: dict) -> dict:
     "The files that are called as `--label-name` says."
     before, behind = name.lower().split("{}")
@@ -53,7 +54,7 @@ def _called(name: str, files: dict) -> dict:
     }
 
 
-# %% ../../nbs/kit/data_folder.ipynb #cell-007
+# %% ../../nbs/kit/data_folder.ipynb #cell-008
 def pairs_in(
     images: Path, labels: Path, settings: ImageConfig, problems: list
 ) -> tuple[dict, dict]:
@@ -74,7 +75,7 @@ def pairs_in(
     return of_images, {stems.get(stem, stem): path for stem, path in of_labels.items()}
 
 
-# %% ../../nbs/kit/data_folder.ipynb #cell-008
+# %% ../../nbs/kit/data_folder.ipynb #cell-009
 def split_lists(settings: ImageConfig, root: Path) -> dict[str, list[list[str]]]:
     """The words of each line of the lists that --split-file names; UserError if a list or its split
     cannot be."""
@@ -94,7 +95,7 @@ def split_lists(settings: ImageConfig, root: Path) -> dict[str, list[list[str]]]
     return lists
 
 
-# %% ../../nbs/kit/data_folder.ipynb #cell-009
+# %% ../../nbs/kit/data_folder.ipynb #cell-010
 def _listed(lines: list[list[str]], root: Path, images: dict, labels: dict) -> tuple[list, list]:
     "The pairs of a list: each line names an image by its name or path, and perhaps a label."
     pairs, problems = [], []
@@ -118,14 +119,14 @@ def _listed(lines: list[list[str]], root: Path, images: dict, labels: dict) -> t
     return pairs, problems + [Problem("listed twice", plain(line)) for line in twice]
 
 
-# %% ../../nbs/kit/data_folder.ipynb #cell-010
+# %% ../../nbs/kit/data_folder.ipynb #cell-011
 def _stem(name: str) -> str:
     "The name of an image without folders and ending, in the one spelling of its accents."
     stem = Path(name).stem if Path(name).suffix.lower() in IMAGE_ENDINGS else Path(name).name
     return unicodedata.normalize("NFC", stem)
 
 
-# %% ../../nbs/kit/data_folder.ipynb #cell-011
+# %% ../../nbs/kit/data_folder.ipynb #cell-012
 def _part_of(split: str, root: Path, lists: dict, parts: dict) -> tuple[str, bool]:
     "The part that holds a split, and whether val is held out of train; UserError without one."
     there = lists or {name: folders for name, folders in parts.items() if name}
@@ -144,7 +145,7 @@ def _part_of(split: str, root: Path, lists: dict, parts: dict) -> tuple[str, boo
     return part, held_out
 
 
-# %% ../../nbs/kit/data_folder.ipynb #cell-012
+# %% ../../nbs/kit/data_folder.ipynb #cell-013
 def find_folder(
     settings: ImageConfig,  # settings of data: root, classes and the rest
     root,  # the top folder
@@ -171,7 +172,7 @@ def find_folder(
     return pairs, problems
 
 
-# %% ../../nbs/kit/data_folder.ipynb #cell-013
+# %% ../../nbs/kit/data_folder.ipynb #cell-014
 def _parts_or_none(settings: ImageConfig, root: Path) -> dict:
     "The folders of images and labels; none where the lists themselves must say where files lie."
     try:
@@ -180,7 +181,7 @@ def _parts_or_none(settings: ImageConfig, root: Path) -> dict:
         return {}
 
 
-# %% ../../nbs/kit/data_folder.ipynb #cell-014
+# %% ../../nbs/kit/data_folder.ipynb #cell-015
 def _without_rest(problems: list, images: dict, labels: dict) -> list:
     "The problems less those of images without a label; how many there are is said."
     rest = {plain(images[stem]) for stem in images.keys() - labels.keys()}
@@ -197,7 +198,7 @@ def _without_rest(problems: list, images: dict, labels: dict) -> list:
     return left
 
 
-# %% ../../nbs/kit/data_folder.ipynb #cell-015
+# %% ../../nbs/kit/data_folder.ipynb #cell-016
 def load_folder(
     settings: ImageConfig,  # settings of data: root, classes and the rest
     root,  # the top folder
@@ -214,7 +215,7 @@ def load_folder(
     return load_pairs(found, f"the {split} part of {root}")
 
 
-# %% ../../nbs/kit/data_folder.ipynb #cell-016
+# %% ../../nbs/kit/data_folder.ipynb #cell-017
 def folder_source(
     settings: ImageConfig,  # settings of data: root, classes and the rest
 ) -> Source:
@@ -231,5 +232,5 @@ def folder_source(
     )
 
 
-# %% ../../nbs/kit/data_folder.ipynb #cell-017
+# %% ../../nbs/kit/data_folder.ipynb #cell-018
 register_own("folder", folder_source)
