@@ -40,16 +40,18 @@ _LIMITS = {  # setting: the lowest and the highest value; NaN lies outside of ev
     "class_balance": (0, 2),
     "seed": (-(2**63), 2**63 - 1),
 }
+
+# %% ../nbs/kit/limits.ipynb #cell-008
 _SHARES = ("jitter", "val_fraction", "drop_path", "start", "warmup", "ema")  # from 0 to below 1
 
 
-# %% ../nbs/kit/limits.ipynb #cell-008
+# %% ../nbs/kit/limits.ipynb #cell-009
 def _need(ok, name, value, needed):
     if not ok:
         raise UserError(f"{name} is {value}; needed: {needed}")
 
 
-# %% ../nbs/kit/limits.ipynb #cell-009
+# %% ../nbs/kit/limits.ipynb #cell-010
 def check_ranges(
     part,  # one of the four parts of a Config
 ):
@@ -68,7 +70,7 @@ def check_ranges(
     return part
 
 
-# %% ../nbs/kit/limits.ipynb #cell-010
+# %% ../nbs/kit/limits.ipynb #cell-011
 def check_config(
     config: Config,  # all settings of a run
 ) -> Config:

@@ -132,7 +132,9 @@ LABEL_FIELDS = ("classes", "palette", "void_ids", "label_ids", "void_colours")
 
 
 # %% ../../nbs/kit/data_classes.ipynb #cell-020
-def labels_of(source: Source) -> dict:
+def labels_of(
+    source: Source,  # any, such as `open_source` gives
+) -> dict:
     "What the labels of a source mean, ready to be written as JSON."
     return {name: getattr(source, name) for name in LABEL_FIELDS}
 
@@ -165,15 +167,17 @@ def _frozen(value):
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
+# %% ../../nbs/kit/data_classes.ipynb #cell-023
 def _all(value, fits) -> bool:
     "Is it a tuple of things that fit?"
     return isinstance(value, tuple) and all(map(fits, value))
 
 
-# %% ../../nbs/kit/data_classes.ipynb #cell-023
+# %% ../../nbs/kit/data_classes.ipynb #cell-024
 def _is_byte(value) -> bool:
     return type(value) is int and 0 <= value <= 255
 
 
+# %% ../../nbs/kit/data_classes.ipynb #cell-025
 def _is_colour(value) -> bool:
     return _all(value, _is_byte) and len(value) == 3

@@ -61,12 +61,13 @@ def _with_val(pictures: list[Picture], fraction: float) -> dict[str, list[Pictur
     return sides
 
 
+# %% ../../nbs/kit/data_convert.ipynb #cell-008
 def _counted(left_out: Counter) -> list[str]:
     "What is left out, with its counts."
     return [f"{what} ({count})" for what, count in left_out.items() if count]
 
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-011
+# %% ../../nbs/kit/data_convert.ipynb #cell-012
 FOREIGN: dict[str, Callable] = {  # format of another program -> its reader
     "coco": read_coco,
     "labelme": read_labelme,
@@ -75,7 +76,7 @@ FOREIGN: dict[str, Callable] = {  # format of another program -> its reader
 }
 
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-012
+# %% ../../nbs/kit/data_convert.ipynb #cell-013
 def convert_foreign(
     name: str,  # coco, labelme, yolo or roboflow
     settings: ImageConfig,  # root, val_fraction; labelme and yolo: classes
@@ -104,7 +105,7 @@ def convert_foreign(
     return written
 
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-013
+# %% ../../nbs/kit/data_convert.ipynb #cell-014
 def _drawn_source(name: str, found: Outlines) -> Source:
     "What the drawn labels mean. Colours are VOC's, with black for the background if it is class 0."
     usual = voc_palette(len(found.classes) + 1)
@@ -112,7 +113,7 @@ def _drawn_source(name: str, found: Outlines) -> Source:
     return Source(name, "", found.classes, palette, void_ids=(), splits={}, load=None)
 
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-014
+# %% ../../nbs/kit/data_convert.ipynb #cell-015
 def only_used(
     name: str,  # of a format, or of a source
     settings: ImageConfig,
@@ -134,7 +135,7 @@ def only_used(
         raise UserError(f"data convert {name} has no use for --{flag}; needed: the same without it")
 
 
-# %% ../../nbs/kit/data_convert.ipynb #cell-015
+# %% ../../nbs/kit/data_convert.ipynb #cell-016
 def _say_the_rest(found: Outlines, rows: dict[str, DrawnRows]) -> None:
     "One line about pixels outside of every outline, and one about what is left out."
     pictures = [picture for part in rows.values() for picture in part.pictures]

@@ -130,6 +130,7 @@ def _files_of_both(images: Path, labels: Path, problems: list) -> tuple[dict, di
     return of_images, of_labels
 
 
+# %% ../../nbs/kit/data_folder.ipynb #cell-013
 def _called(name: str, files: dict) -> dict:
     "The files that are called as `--label-name` says."
     before, behind = name.lower().split("{}")
@@ -139,7 +140,7 @@ def _called(name: str, files: dict) -> dict:
     return {stem: path for stem, path in files.items() if fits[stem]}
 
 
-# %% ../../nbs/kit/data_folder.ipynb #cell-014
+# %% ../../nbs/kit/data_folder.ipynb #cell-015
 def split_lists(settings: ImageConfig, root: Path) -> dict[str, list[list[str]]]:
     "Each line, and its words, of the lists that --split-file names; UserError if one cannot be."
     lists = {}
@@ -154,7 +155,7 @@ def split_lists(settings: ImageConfig, root: Path) -> dict[str, list[list[str]]]
     return lists
 
 
-# %% ../../nbs/kit/data_folder.ipynb #cell-015
+# %% ../../nbs/kit/data_folder.ipynb #cell-016
 def _listed(lines: list[list[str]], root: Path, images: dict, labels: dict) -> tuple[list, list]:
     "The pairs of a list, and its problems."
     pairs, problems = [], []
@@ -173,13 +174,14 @@ def _listed(lines: list[list[str]], root: Path, images: dict, labels: dict) -> t
     return pairs, problems + [Problem("listed twice", plain(line)) for line in twice]
 
 
+# %% ../../nbs/kit/data_folder.ipynb #cell-017
 def _stem(name: str) -> str:
     "The name of an image without folders and ending, in the one spelling of its accents."
     stem = Path(name).stem if Path(name).suffix.lower() in IMAGE_ENDINGS else Path(name).name
     return unicodedata.normalize("NFC", stem)
 
 
-# %% ../../nbs/kit/data_folder.ipynb #cell-020
+# %% ../../nbs/kit/data_folder.ipynb #cell-022
 def load_folder(settings: ImageConfig, root, split: str):
     "A split of an own folder as a datasets.Dataset; a UserError names what is missing."
     found, where = find_folder(settings, root, split), f"the {split} part of {root}"
@@ -189,7 +191,7 @@ def load_folder(settings: ImageConfig, root, split: str):
     return load_pairs(found, where)
 
 
-# %% ../../nbs/kit/data_folder.ipynb #cell-021
+# %% ../../nbs/kit/data_folder.ipynb #cell-023
 def folder_source(
     settings: ImageConfig,  # root, what the labels mean, and where files lie if not as usual
 ) -> Source:
@@ -205,5 +207,5 @@ def folder_source(
     )
 
 
-# %% ../../nbs/kit/data_folder.ipynb #cell-022
+# %% ../../nbs/kit/data_folder.ipynb #cell-024
 register_own("folder", folder_source)

@@ -65,6 +65,7 @@ def _not_had(error: Exception, root: str, reason: str) -> UserError:
     )
 
 
+# %% ../../nbs/kit/data_hub.ipynb #cell-010
 def _writable(folder: Path) -> bool:
     "Can a folder be written? It is made if need be."
     try:
@@ -75,7 +76,7 @@ def _writable(folder: Path) -> bool:
         return False
 
 
-# %% ../../nbs/kit/data_hub.ipynb #cell-012
+# %% ../../nbs/kit/data_hub.ipynb #cell-013
 COLUMNS = {  # what the columns are called in data sets on the hub
     "image": ("image", "pixel_values", "img", "images"),
     "label": tuple(
@@ -84,7 +85,7 @@ COLUMNS = {  # what the columns are called in data sets on the hub
 }
 
 
-# %% ../../nbs/kit/data_hub.ipynb #cell-013
+# %% ../../nbs/kit/data_hub.ipynb #cell-014
 def column_of(rows, kind: str, wanted: str | None) -> str:
     "The column of the images or of the label images; UserError lists those that there are."
     from datasets import Image as ImageColumn  # takes a second to import
@@ -102,7 +103,7 @@ def column_of(rows, kind: str, wanted: str | None) -> str:
     )
 
 
-# %% ../../nbs/kit/data_hub.ipynb #cell-014
+# %% ../../nbs/kit/data_hub.ipynb #cell-015
 def _two_columns(rows, settings: ImageConfig):
     "The rows with the columns image and label, not yet decoded."
     names = {kind: column_of(rows, kind, getattr(settings, f"{kind}_column")) for kind in COLUMNS}
@@ -116,11 +117,11 @@ def _two_columns(rows, settings: ImageConfig):
     return undecoded(rows)
 
 
-# %% ../../nbs/kit/data_hub.ipynb #cell-017
+# %% ../../nbs/kit/data_hub.ipynb #cell-018
 LABELS_FILE = "collab_seg.json"  # beside converted data: what its labels mean
 
 
-# %% ../../nbs/kit/data_hub.ipynb #cell-018
+# %% ../../nbs/kit/data_hub.ipynb #cell-019
 def load_hf(settings: ImageConfig, root, split: str, whole: bool = False):
     "A split, as a datasets.Dataset of image and label; of a `whole` data set, as it is."
     found, part = read_hf(str(root)), split
@@ -143,7 +144,7 @@ def load_hf(settings: ImageConfig, root, split: str, whole: bool = False):
     return rows.select(chosen)
 
 
-# %% ../../nbs/kit/data_hub.ipynb #cell-019
+# %% ../../nbs/kit/data_hub.ipynb #cell-020
 def held_out_rows(rows, fraction: float) -> list[bool]:
     "Which rows are held out for validation."
     import pyarrow.compute as pc  # takes a while to import
@@ -153,7 +154,7 @@ def held_out_rows(rows, fraction: float) -> list[bool]:
     return [in_val(name, fraction) for name in names]
 
 
-# %% ../../nbs/kit/data_hub.ipynb #cell-022
+# %% ../../nbs/kit/data_hub.ipynb #cell-023
 def hub_source(
     settings: ImageConfig,  # root, the columns, and what the labels mean
 ) -> Source:
@@ -176,7 +177,7 @@ def hub_source(
     return Source(name="hf", about=about, splits=splits, load=load, **labels)
 
 
-# %% ../../nbs/kit/data_hub.ipynb #cell-023
+# %% ../../nbs/kit/data_hub.ipynb #cell-024
 def _written_labels(settings: ImageConfig, path: Path) -> tuple[dict, dict]:
     "What the labels mean and how many images each split has, as they stand beside the data."
     if settings.classes or settings.palette or settings.void or settings.reduce_zero_label:
@@ -193,5 +194,5 @@ def _written_labels(settings: ImageConfig, path: Path) -> tuple[dict, dict]:
     return labels, counts
 
 
-# %% ../../nbs/kit/data_hub.ipynb #cell-024
+# %% ../../nbs/kit/data_hub.ipynb #cell-025
 register_own("hf", hub_source)

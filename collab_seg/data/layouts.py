@@ -54,6 +54,7 @@ def _folders(root: Path, names=None) -> list[Path]:
     return [path for path in found if names is None or path.name.lower() in names]
 
 
+# %% ../../nbs/kit/data_layouts.ipynb #cell-015
 def _only(found: list[Path], setting: str) -> Path | None:
     "The one folder of a kind, None for none; UserError where nobody knows which of two is meant."
     if len(found) > 1:
@@ -64,7 +65,7 @@ def _only(found: list[Path], setting: str) -> Path | None:
     return found[0] if found else None
 
 
-# %% ../../nbs/kit/data_layouts.ipynb #cell-015
+# %% ../../nbs/kit/data_layouts.ipynb #cell-016
 def parts_of(folder: Path) -> dict[str, Path]:
     "The folders of splits in a folder, by their split; none where its images are not split."
     found: dict[str, list[Path]] = {}
@@ -74,7 +75,7 @@ def parts_of(folder: Path) -> dict[str, Path]:
     return {split: _only(found[split], setting) for split in SPLIT_NAMES if split in found}
 
 
-# %% ../../nbs/kit/data_layouts.ipynb #cell-016
+# %% ../../nbs/kit/data_layouts.ipynb #cell-017
 def find_parts(
     settings: ImageConfig,  # image_dir, label_dir and label_name, where names are not usual
     root: Path,  # the folder of the data
@@ -96,25 +97,27 @@ def find_parts(
     )
 
 
-# %% ../../nbs/kit/data_layouts.ipynb #cell-017
+# %% ../../nbs/kit/data_layouts.ipynb #cell-018
 def _label_dir(root: Path) -> Path | None:
     "The folder of the label images; folders of other annotations, such as XML files, do not count."
     return _only([path for path in _folders(root, LABEL_DIRS) if _has_images(path)], "--label-dir")
 
 
+# %% ../../nbs/kit/data_layouts.ipynb #cell-019
 def _has_images(folder: Path) -> bool:
     "Do images lie in this folder, or in a folder of it?"
     places = (folder, *_folders(folder))
     return any(path.suffix.lower() in IMAGE_ENDINGS for place in places for path in place.iterdir())
 
 
+# %% ../../nbs/kit/data_layouts.ipynb #cell-020
 def _both_in(path: Path) -> tuple[Path, Path]:
     "Images and labels of a split: train/images and train/masks, or x.jpg beside x_mask.png."
     images = _only(_folders(path, IMAGE_DIRS), "--image-dir")
     return images or path, _label_dir(path) or path
 
 
-# %% ../../nbs/kit/data_layouts.ipynb #cell-018
+# %% ../../nbs/kit/data_layouts.ipynb #cell-021
 def _split_parts(images: Path, labels: Path) -> dict[str, tuple[Path, Path]]:
     "The folders of each split where folders of splits lie in those of images and labels."
     of_images, of_labels = parts_of(images), parts_of(labels) if labels.is_dir() else {}
@@ -127,14 +130,14 @@ def _split_parts(images: Path, labels: Path) -> dict[str, tuple[Path, Path]]:
     return {split: (at, of_labels.get(split, labels / at.name)) for split, at in of_images.items()}
 
 
-# %% ../../nbs/kit/data_layouts.ipynb #cell-019
+# %% ../../nbs/kit/data_layouts.ipynb #cell-022
 @lru_cache(maxsize=256)
 def say_once(note: str) -> None:
     "A line about what was detected, once a process."
     print(f"note: {note}", file=sys.stderr)
 
 
-# %% ../../nbs/kit/data_layouts.ipynb #cell-021
+# %% ../../nbs/kit/data_layouts.ipynb #cell-024
 def _named_parts(settings: ImageConfig, root: Path) -> dict[str, tuple[Path, Path]]:
     "The folders of each split where --image-dir or --label-dir say where they are."
     images, labels = settings.image_dir, settings.label_dir
@@ -150,6 +153,7 @@ def _named_parts(settings: ImageConfig, root: Path) -> dict[str, tuple[Path, Pat
     return _split_parts(*(root / pattern for pattern in patterns.values()))
 
 
+# %% ../../nbs/kit/data_layouts.ipynb #cell-025
 def _pattern_parts(images: str, labels: str, root: Path) -> dict[str, tuple[Path, Path]]:
     "The folders of each split where {split} in a pattern stands for its name."
     found = {}
@@ -165,12 +169,13 @@ def _pattern_parts(images: str, labels: str, root: Path) -> dict[str, tuple[Path
     return found
 
 
+# %% ../../nbs/kit/data_layouts.ipynb #cell-026
 def _named_so(pattern: str, names: tuple, root: Path) -> list[Path]:
     paths = (root / pattern.replace("{split}", name) for name in names)
     return [path for path in paths if path.is_dir()]
 
 
-# %% ../../nbs/kit/data_layouts.ipynb #cell-023
+# %% ../../nbs/kit/data_layouts.ipynb #cell-028
 IMAGE_AFFIXES = ("", "_image", "_img", "_rgb", "_sat", "_leftimg8bit")  # behind the shared name
 LABEL_AFFIXES = tuple(
     "{} {}_mask {}_masks {}_label {}_labels {}_labelids {}_gt {}_l {}_seg {}_segmentation "
@@ -179,7 +184,7 @@ LABEL_AFFIXES = tuple(
 )
 
 
-# %% ../../nbs/kit/data_layouts.ipynb #cell-024
+# %% ../../nbs/kit/data_layouts.ipynb #cell-029
 def pair_names(
     images: dict,  # their stems are the keys; values do not matter
     labels: dict,  # the same; the very dict `images` if both lie in one folder
@@ -204,7 +209,7 @@ def pair_names(
     return pairs, pattern
 
 
-# %% ../../nbs/kit/data_layouts.ipynb #cell-025
+# %% ../../nbs/kit/data_layouts.ipynb #cell-030
 def _pairs_by(pattern: str, ending: str, names: dict, labels: dict) -> dict[str, str]:
     "Label stem -> image stem, for labels that are called so."
     before, behind = pattern.split("{}")

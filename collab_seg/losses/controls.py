@@ -100,5 +100,5 @@ add_control("own_confidence", "own", "where the peer is surer of itself", reliab
 
 # %% ../../nbs/kit/losses_controls.ipynb #cell-018
 add_term("pixel_mistakes", lambda d, cnn, vit: pixel_loss(d, gate=only_mistakes), "pixel_weight")
-add_method("only_mistakes", ("hfd", "region", "pixel_mistakes"), "control", "as collab",
-           "as collab; pixels only where the learner is wrong", "a control")  # fmt: skip
+add_method("only_mistakes", ("hfd", "region", "pixel_mistakes"), "trial", "as collab",
+           "as collab; pixels only where the learner is wrong", "a trial of ours")  # fmt: skip

@@ -52,7 +52,7 @@ class Method:
     "What a run may be told to do: its terms, and what a table says about it."
 
     terms: tuple[str, ...]  # names in TERMS
-    group: str  # alone, part, pair, ours, other or control
+    group: str  # one of GROUPS
     transferred: str = ""  # what is passed on
     where: str = ""  # at which units
     source: str = ""  # whose idea
@@ -60,7 +60,7 @@ class Method:
 
 TERMS: dict[str, Term] = {}
 METHODS: dict[str, Method] = {}
-GROUPS = ("alone", "part", "pair", "other", "control", "ours")
+GROUPS = ("alone", "part", "pair", "other", "control", "trial", "ours")
 
 
 # %% ../../nbs/kit/losses_methods.ipynb #cell-006

@@ -133,8 +133,7 @@ for _name, _ensemble, _where in (
 
 # %% ../../nbs/kit/losses_others.ipynb #cell-031
 class GatedEnsemble(DistillationLoss):
-    """ONE (Lan, Zhu, Gong; NeurIPS 2018): both learn from a mix of both, weighted per image by a
-    learnt gate."""
+    "ONE (Lan, Zhu, Gong; NeurIPS 2018): both learn from a mix, weighted by a learnt gate."
 
     selective = False
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["random_pair", "disturb_void", "check_loss"]
 
-# %% ../../nbs/kit/losses_properties.ipynb #cell-003
+# %% ../../nbs/kit/losses_properties.ipynb #cell-005
 from collections.abc import Callable
 
 import torch
@@ -14,7 +14,7 @@ from torch import nn
 from ..core import IGNORE_INDEX, Directed, StudentOutput
 
 
-# %% ../../nbs/kit/losses_properties.ipynb #cell-005
+# %% ../../nbs/kit/losses_properties.ipynb #cell-007
 def random_pair(
     batch: int = 2,  # images
     classes: int = 5,  # K
@@ -38,7 +38,7 @@ def random_pair(
     return *outputs, target
 
 
-# %% ../../nbs/kit/losses_properties.ipynb #cell-006
+# %% ../../nbs/kit/losses_properties.ipynb #cell-008
 def disturb_void(
     output: StudentOutput,  # maps on the grid of the labels
     target,  # (B, H, W) labels
@@ -48,18 +48,20 @@ def disturb_void(
     return StudentOutput(*(torch.where(there, x + 100 * torch.randn_like(x), x) for x in output))
 
 
-# %% ../../nbs/kit/losses_properties.ipynb #cell-009
+# %% ../../nbs/kit/losses_properties.ipynb #cell-011
 def _made(make, low=(4, 6), high=(6, 8), dtype=torch.float64):
     torch.manual_seed(0)
     return make(low, high).to(dtype)
 
 
+# %% ../../nbs/kit/losses_properties.ipynb #cell-012
 def _run(loss, cnn, vit, target) -> Directed:
     "The loss with the same random numbers each time (a control draws some)."
     torch.manual_seed(1)
     return loss(cnn, vit, target)
 
 
+# %% ../../nbs/kit/losses_properties.ipynb #cell-013
 def _gradients(value, *outputs):
     "The gradients of a value at all maps of some outputs; 0 where there is none."
     maps = [x for s in outputs for x in s]
@@ -69,7 +71,7 @@ def _gradients(value, *outputs):
     return [torch.zeros_like(x) if g is None else g for g, x in zip(grads, maps)]
 
 
-# %% ../../nbs/kit/losses_properties.ipynb #cell-010
+# %% ../../nbs/kit/losses_properties.ipynb #cell-014
 def _check_teacher(make, one, two, labels, symmetric):
     "2: a gradient reaches the learner and none its teacher; students swapped swap the losses."
     loss = _made(make)
@@ -85,7 +87,7 @@ def _check_teacher(make, one, two, labels, symmetric):
         assert abs(mirrored.to_cnn - result.to_vit) < 1e-6
 
 
-# %% ../../nbs/kit/losses_properties.ipynb #cell-011
+# %% ../../nbs/kit/losses_properties.ipynb #cell-015
 def _as_identity(loss):
     "Make a loss's 1x1 projections pass features through unchanged."
     for conv in (m for m in loss.modules() if isinstance(m, nn.Conv2d)):
@@ -94,6 +96,7 @@ def _as_identity(loss):
             nn.init.zeros_(conv.bias)
 
 
+# %% ../../nbs/kit/losses_properties.ipynb #cell-016
 def _check_nothing(make, one, labels, same_is_zero):
     "3: identical students give 0; nothing but void gives exactly 0, and touches every parameter."
     loss = _made(make, low=(4, 4), high=(6, 6))
@@ -109,7 +112,7 @@ def _check_nothing(make, one, labels, same_is_zero):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in loss.parameters())
 
 
-# %% ../../nbs/kit/losses_properties.ipynb #cell-012
+# %% ../../nbs/kit/losses_properties.ipynb #cell-017
 def _check_void(make, one, two, labels):
     "4: what is under void pixels changes nothing."
     loss = _made(make)
@@ -118,7 +121,7 @@ def _check_void(make, one, two, labels):
     assert abs(was.to_cnn - now.to_cnn) < 1e-9 and abs(was.to_vit - now.to_vit) < 1e-9
 
 
-# %% ../../nbs/kit/losses_properties.ipynb #cell-013
+# %% ../../nbs/kit/losses_properties.ipynb #cell-018
 def _check_reference(make, one, two, labels, reference):
     "6: the loop agrees, in both directions."
     loss = _made(make)
@@ -133,7 +136,7 @@ def _check_reference(make, one, two, labels, reference):
         assert abs(getattr(result, way).item() - float(want)) < 1e-6, way
 
 
-# %% ../../nbs/kit/losses_properties.ipynb #cell-014
+# %% ../../nbs/kit/losses_properties.ipynb #cell-019
 def _check_differences(make):
     "6: the gradient agrees with finite differences."
     cnn, vit, target = random_pair(batch=2, classes=3, size=(2, 3), seed=2)
@@ -148,7 +151,7 @@ def _check_differences(make):
         assert torch.autograd.gradcheck(moved, tuple(learner), fast_mode=True)
 
 
-# %% ../../nbs/kit/losses_properties.ipynb #cell-015
+# %% ../../nbs/kit/losses_properties.ipynb #cell-020
 def _check_frozen(make, teacher, temperature):
     "6: the same for a teacher made of the learner too, which finite differences would move."
     # The gradient of T² KL is T (p_own - p_teacher) / N, worked out by hand in chapter 6.
@@ -161,7 +164,7 @@ def _check_frozen(make, teacher, temperature):
         assert torch.allclose(found, T * apart * valid / valid.sum(), atol=1e-6)
 
 
-# %% ../../nbs/kit/losses_properties.ipynb #cell-016
+# %% ../../nbs/kit/losses_properties.ipynb #cell-021
 def _hard_cases():
     "Huge inputs, one labelled pixel, constant maps, other grids and widths."
     cnn, vit, target = random_pair(dtype=torch.float32)
@@ -176,6 +179,7 @@ def _hard_cases():
     return (cnn, vit), [*cases, (cnn, coarse, fine)]
 
 
+# %% ../../nbs/kit/losses_properties.ipynb #cell-022
 def _check_robust(make):
     "7: finite under autocast in every hard case, and in float32."
     students, cases = _hard_cases()
@@ -189,7 +193,7 @@ def _check_robust(make):
         assert all(g.isfinite().all() and g.abs().max() < 1e8 for g in grads)
 
 
-# %% ../../nbs/kit/losses_properties.ipynb #cell-017
+# %% ../../nbs/kit/losses_properties.ipynb #cell-023
 def _check_refusals(make, one, two, labels):
     "8: what does not fit is refused."
     fewer = two._replace(logits=two.logits[:, :3])
@@ -202,7 +206,7 @@ def _check_refusals(make, one, two, labels):
             raise AssertionError("the loss took what does not fit")
 
 
-# %% ../../nbs/kit/losses_properties.ipynb #cell-018
+# %% ../../nbs/kit/losses_properties.ipynb #cell-024
 def check_loss(
     make: Callable,  # (low, high) -> the loss, for the widths of both students' features
     reference: Callable,  # (own, peer, label, mask) -> the loss of one direction, by a slow loop

@@ -62,18 +62,20 @@ def region_cosine(own, peer, valid, size):
     return 1 - (unit(a) * unit(b)).sum(1)
 
 
+# %% ../../nbs/course/05_region_bsd.ipynb #cell-027
 def region_mse(own, peer, valid, size):
     "Squared distance between the mean features of a region, scaled to length 1."
     (a, _), (b, _) = (region_mean(x, valid, size) for x in (own, peer))
     return (unit(a) - unit(b)).square().sum(1)
 
 
+# %% ../../nbs/course/05_region_bsd.ipynb #cell-028
 def region_cells(own, peer, valid, size):
     "1 - cosine cell by cell, averaged over the valid cells of a region."
     return region_mean(1 - (unit(own) * unit(peer)).sum(1, keepdim=True), valid, size)[0][:, 0]
 
 
-# %% ../../nbs/course/05_region_bsd.ipynb #cell-027
+# %% ../../nbs/course/05_region_bsd.ipynb #cell-029
 def region_affinity(own, peer, valid, size, temperature: float = 0.1):
     "KL between the two students' rows of similarities of a region to all regions of the image."
     rows = []
@@ -93,7 +95,7 @@ REGION_DISTANCES = {
 }
 
 
-# %% ../../nbs/course/05_region_bsd.ipynb #cell-030
+# %% ../../nbs/course/05_region_bsd.ipynb #cell-032
 class RegionBSD(SelectiveLoss):
     "Region-wise bidirectional selective distillation, in the space of `high` features."
 
@@ -131,7 +133,7 @@ class RegionBSD(SelectiveLoss):
         return Directed(*means, maps)
 
 
-# %% ../../nbs/course/05_region_bsd.ipynb #cell-031
+# %% ../../nbs/course/05_region_bsd.ipynb #cell-033
 def region_loss(distill, cnn, vit, **choice) -> RegionBSD:
     "The loss that the settings of a run ask for."
     channels = cnn.high_channels, vit.high_channels

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..core import UserError
 from .compare import scores
-from .labels import GROUPS, best_peer, plain_methods
+from .labels import best_peer, methods_of, plain_methods
 from .panels import BLUE, GREY, ORANGE, legend_beside, panels
 
 
@@ -21,7 +21,7 @@ def shown_methods(rows, curves, column: str) -> pd.DataFrame:
         raise UserError(
             f"no {column} was kept over the steps; needed: the study's _curves.csv with that column"
         )
-    wanted = ["alone", best_peer(scores(rows)), "hfd", *GROUPS["ours"]]
+    wanted = ["alone", best_peer(scores(rows)), "hfd", *methods_of("ours")]
     kept = curves[curves.method.isin(wanted)].dropna(subset=[column])
     if kept.empty:
         raise UserError(

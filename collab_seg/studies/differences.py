@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..core import UserError
 from .compare import holm, paired, scores
-from .labels import GROUPS, best_peer, plain_methods
+from .labels import best_peer, methods_of, plain_methods
 from .numbers import gap, p_value, rows_note
 
 # %% ../../nbs/kit/differences.ipynb #cell-006
@@ -101,10 +101,10 @@ def _bars_of(ours, table, peer) -> list[dict]:
         for way in ("cnn", "vit")
     ]
     lines += [bar(above_peer, table, ours, peer, least=1.0, sure=True)]
-    lines += [bar(f"{ours} beats {pair}", table, ours, pair) for pair in GROUPS["pair"]]
+    lines += [bar(f"{ours} beats {pair}", table, ours, pair) for pair in methods_of("pair")]
     return lines + [
         bar(f"{ours} beats control {control}", table, ours, control)
-        for control in GROUPS["control"]
+        for control in methods_of("control")
     ]
 
 
@@ -113,8 +113,8 @@ def bars(rows):
     "The bars that were set before the study, each met or not."
     table = scores(rows)
     there, peer = set(rows.method), best_peer(table)
-    lines = [bar(f"{part} beats alone", table, part, "alone") for part in GROUPS["part"]]
-    for ours in [name for name in GROUPS["ours"] if name == "collab" or name in there]:
+    lines = [bar(f"{part} beats alone", table, part, "alone") for part in methods_of("part")]
+    for ours in [name for name in methods_of("ours") if name == "collab" or name in there]:
         lines += _bars_of(ours, table, peer)
     note = (
         " Without a student's name: the mean of both students. Value: mean difference over shared "

@@ -11,7 +11,7 @@ import pandas as pd
 from ..core import UserError
 from .compare import scores
 from .curves import cka_figure, flow_figure, learning_figure
-from .labels import GROUPS, best_peer, group_of, plain_methods, variations
+from .labels import best_peer, group_of, methods_of, plain_methods, variations
 from .panels import BLUE, GREY, ORANGE, legend_beside, panels
 from .tables import class_columns, same_seeds
 
@@ -56,8 +56,9 @@ def gains_figure(rows, curves=None, order=None):
 MARKERS = {  # a group's shape
     "alone": "o",
     "ours": "P",
-    "peer": "X",
+    "other": "X",
     "control": "D",
+    "trial": "*",
     "part": "v",
     "pair": "s",
 }
@@ -77,7 +78,7 @@ def _cost_points(rows) -> pd.DataFrame:
         if not ((points.speed > point.speed) & (points["mean"] > point.mean)).any()
     ]
     return points.assign(
-        named=points.index.isin({*front, "alone", *GROUPS["ours"], best_peer(runs)})
+        named=points.index.isin({*front, "alone", *methods_of("ours"), best_peer(runs)})
     )
 
 

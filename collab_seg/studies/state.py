@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["Standing", "standings", "status_table"]
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-003
+# %% ../../nbs/kit/studies_state.ipynb #cell-005
 import json
 import re
 from pathlib import Path
@@ -21,11 +21,11 @@ from ..csv_tables import read_rows, write_rows
 from .plan import PlannedRun, StudyPlan
 from ..training.run import Run
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-006
+# %% ../../nbs/kit/studies_state.ipynb #cell-008
 KEYS = ("study", "method", "seed")
 
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-007
+# %% ../../nbs/kit/studies_state.ipynb #cell-009
 def read_table(path) -> list[dict]:
     "The rows of a study's CSV file, all as text; none if it is not there."
     rows = read_rows(path, missing_ok=True)
@@ -37,13 +37,13 @@ def read_table(path) -> list[dict]:
     return rows
 
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-008
+# %% ../../nbs/kit/studies_state.ipynb #cell-010
 def done_runs(study: StudyPlan, out) -> set[tuple[str, str]]:
     "The keys of the runs whose rows are in the study's table."
     return {(row["method"], row["seed"]) for row in read_table(Path(out) / f"{study.name}.csv")}
 
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-010
+# %% ../../nbs/kit/studies_state.ipynb #cell-012
 def json_or_none(path):
     "What a JSON file holds; None if it is not there (any more)."
     try:
@@ -52,7 +52,7 @@ def json_or_none(path):
         return None
 
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-011
+# %% ../../nbs/kit/studies_state.ipynb #cell-013
 class Standing(NamedTuple):
     "Where a run stands."
 
@@ -61,13 +61,13 @@ class Standing(NamedTuple):
     seconds: float = 0.0  # that these steps took
 
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-013
+# %% ../../nbs/kit/studies_state.ipynb #cell-015
 def lock_of(out, run: PlannedRun) -> FileLock:
     "The lock that a process holds while it works on a run."
     return FileLock(Path(out) / ".study" / f"{run.folder}.lock")
 
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-014
+# %% ../../nbs/kit/studies_state.ipynb #cell-016
 def is_running(out, run: PlannedRun) -> bool:
     "Does a process hold the lock of a run? Nothing is written."
     lock = lock_of(out, run)
@@ -80,12 +80,13 @@ def is_running(out, run: PlannedRun) -> bool:
         return True
 
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-015
+# %% ../../nbs/kit/studies_state.ipynb #cell-017
 def run_files(run: PlannedRun, out) -> Run:
     "The folder of a planned run in the folder of its study."
     return Run(Path(out) / run.folder)
 
 
+# %% ../../nbs/kit/studies_state.ipynb #cell-018
 def steps_done(run: PlannedRun, out) -> tuple[int, float]:
     "How many steps of a run are safe on the disk, and the seconds that they took."
     done = run_files(run, out)
@@ -96,7 +97,7 @@ def steps_done(run: PlannedRun, out) -> tuple[int, float]:
     return state["step"], state["seconds"]
 
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-016
+# %% ../../nbs/kit/studies_state.ipynb #cell-019
 def standing(run: PlannedRun, out, done: set) -> Standing:
     "Where a run stands; `done` are the keys of the runs in the table."
     if run.key in done:
@@ -110,7 +111,7 @@ def standing(run: PlannedRun, out, done: set) -> Standing:
     return Standing(word, *steps_done(run, out))
 
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-019
+# %% ../../nbs/kit/studies_state.ipynb #cell-022
 def standings(
     study: StudyPlan,  # what `read_study` returns
     out,  # the folder of the study
@@ -120,7 +121,7 @@ def standings(
     return [standing(run, out, done) for run in study.runs]
 
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-020
+# %% ../../nbs/kit/studies_state.ipynb #cell-023
 def status_table(
     study: StudyPlan,  # what `read_study` returns
     found: list[Standing],  # what `standings` returns
@@ -135,7 +136,7 @@ def status_table(
     return table
 
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-023
+# %% ../../nbs/kit/studies_state.ipynb #cell-026
 def _has_other_settings(path: Path, run: PlannedRun) -> bool:
     "Whether a run folder's config.json is of another run; it is only parsed if its text differs."
     text = path.read_text()
@@ -144,7 +145,7 @@ def _has_other_settings(path: Path, run: PlannedRun) -> bool:
     return config_sha(config_from_json(text, str(path))) != config_sha(run.config)
 
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-024
+# %% ../../nbs/kit/studies_state.ipynb #cell-027
 def _check_rows(study: StudyPlan, path: Path):
     "UserError if a table has rows of a planned run that were made with other settings."
     shas = {run.key: config_sha(run.config) for run in study.runs}
@@ -156,7 +157,7 @@ def _check_rows(study: StudyPlan, path: Path):
             )
 
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-025
+# %% ../../nbs/kit/studies_state.ipynb #cell-028
 def check_folder(study: StudyPlan, out) -> None:
     "UserError if the folder holds rows or runs that were made with other settings."
     out = Path(out)
@@ -172,7 +173,7 @@ def check_folder(study: StudyPlan, out) -> None:
             )
 
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-028
+# %% ../../nbs/kit/studies_state.ipynb #cell-031
 DIRECTIONS = ("to_cnn", "to_vit", "nobody")
 CURVES = {name: name for name in ("ce_cnn", "ce_vit", "cka_low")} | {
     f"{term}_share_{way}": rf"{term}(_\w+)?_share_{way}"
@@ -181,7 +182,7 @@ CURVES = {name: name for name in ("ce_cnn", "ce_vit", "cka_low")} | {
 }  # column of the table -> pattern of the column in metrics.csv
 
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-029
+# %% ../../nbs/kit/studies_state.ipynb #cell-032
 def curve_rows(
     study: StudyPlan, run: PlannedRun, metrics: pd.DataFrame, bins: int = 40
 ) -> list[dict]:
@@ -200,7 +201,7 @@ def curve_rows(
     return rows
 
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-032
+# %% ../../nbs/kit/studies_state.ipynb #cell-035
 def merge_rows(study: StudyPlan, old: list[dict], new: list[dict]) -> list[dict]:
     "Adds rows of runs that are not there yet; in the order of the plan, then rows of others."
 
@@ -212,7 +213,7 @@ def merge_rows(study: StudyPlan, old: list[dict], new: list[dict]) -> list[dict]
     return sorted(rows, key=lambda row: place.get(key(row), len(place)))
 
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-034
+# %% ../../nbs/kit/studies_state.ipynb #cell-037
 def _finished_rows(study: StudyPlan, out: Path) -> tuple[list[dict], list[dict]]:
     "The curves and the scores of all runs that have their rows.json."
     curves, scores = [], []
@@ -225,7 +226,7 @@ def _finished_rows(study: StudyPlan, out: Path) -> tuple[list[dict], list[dict]]
     return curves, scores
 
 
-# %% ../../nbs/kit/studies_state.ipynb #cell-035
+# %% ../../nbs/kit/studies_state.ipynb #cell-038
 def collect(study: StudyPlan, out) -> None:
     "Bring finished runs into the two tables, each once; any process may do this at any time."
     out = Path(out)

@@ -65,6 +65,7 @@ def image_paths(rows) -> list:
     return paths
 
 
+# %% ../../nbs/kit/training_data.ipynb #cell-014
 def data_state(data: DataConfig, source: Source) -> dict:
     "How many images the training split has, and a hash of their names in order."
     rows = Scenes(source, data.split, data.root).rows
@@ -74,7 +75,7 @@ def data_state(data: DataConfig, source: Source) -> dict:
     return {"images": len(rows), "names_sha256": digest} | kept
 
 
-# %% ../../nbs/kit/training_data.ipynb #cell-014
+# %% ../../nbs/kit/training_data.ipynb #cell-015
 def _changed_labels(before: dict, now: dict) -> list[str]:
     "In words, what labels no longer mean what they meant."
 
@@ -92,6 +93,7 @@ def _changed_labels(before: dict, now: dict) -> list[str]:
     return changes
 
 
+# %% ../../nbs/kit/training_data.ipynb #cell-016
 def _first_changed(before: dict, now: dict) -> str:
     "The first image that is new, and the first that is gone, where the names were kept."
 
@@ -104,7 +106,7 @@ def _first_changed(before: dict, now: dict) -> str:
     return f" ({', '.join(said)})" if said else ""
 
 
-# %% ../../nbs/kit/training_data.ipynb #cell-015
+# %% ../../nbs/kit/training_data.ipynb #cell-017
 def same_data(run: Run, data: DataConfig, source: Source) -> None:
     "UserError if a run's data is not what it was: its images would come in another order."
     changes = []

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["make_accelerator"]
 
-# %% ../../nbs/kit/training_device.ipynb #cell-003
+# %% ../../nbs/kit/training_device.ipynb #cell-005
 import os
 import platform
 import warnings
@@ -19,7 +19,7 @@ from ..config import OptimConfig
 from ..core import UserError
 
 
-# %% ../../nbs/kit/training_device.ipynb #cell-006
+# %% ../../nbs/kit/training_device.ipynb #cell-008
 def _check_device(optim: OptimConfig, on_gpu: bool) -> None:
     "UserError for settings that no device here can do; a warning for one that should not be used."
     here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), torch.cuda.device_count()
@@ -39,6 +39,7 @@ def _check_device(optim: OptimConfig, on_gpu: bool) -> None:
         )
 
 
+# %% ../../nbs/kit/training_device.ipynb #cell-009
 def _check_processes(optim: OptimConfig, processes: int) -> None:
     "UserError for a batch that these processes cannot share."
     if optim.accumulate > 1 and processes > 1:
@@ -51,7 +52,7 @@ def _check_processes(optim: OptimConfig, processes: int) -> None:
         )
 
 
-# %% ../../nbs/kit/training_device.ipynb #cell-007
+# %% ../../nbs/kit/training_device.ipynb #cell-010
 def make_accelerator(
     optim: OptimConfig,  # device, precision and batch size
     trackers=(),  # of accelerate, such as tensorboard
@@ -78,7 +79,7 @@ def make_accelerator(
     return accelerator
 
 
-# %% ../../nbs/kit/training_device.ipynb #cell-008
+# %% ../../nbs/kit/training_device.ipynb #cell-011
 def synchronized(pair, accelerator, config: OptimConfig):
     "The pair with batch norms that several GPUs share, if that is asked for."
     if not config.sync_batchnorm or accelerator.num_processes == 1:
@@ -91,7 +92,7 @@ def synchronized(pair, accelerator, config: OptimConfig):
     return convert_sync_batchnorm(pair)
 
 
-# %% ../../nbs/kit/training_device.ipynb #cell-011
+# %% ../../nbs/kit/training_device.ipynb #cell-014
 DISTRIBUTED_ERRORS = {  # what a RuntimeError says when something that training needs has died
     "DataLoader worker": "a data worker was killed (too little memory?)",
     "onnection closed by peer": "another process of this run stopped",
@@ -113,7 +114,7 @@ def room_for(what: str, ways: str):
         raise UserError(f"memory is full for {what} ({said}); needed: {ways}") from None
 
 
-# %% ../../nbs/kit/training_device.ipynb #cell-012
+# %% ../../nbs/kit/training_device.ipynb #cell-015
 def forget_peak() -> None:
     "Begin anew to look for the most memory; not every system can."
     if torch.cuda.is_available():
@@ -122,6 +123,7 @@ def forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")  # Linux: proc(5)
 
 
+# %% ../../nbs/kit/training_device.ipynb #cell-016
 def peak_mb(device="cpu") -> int:
     "The most memory that this process has used on a device, since it was last forgotten, in MB."
     if torch.device(device).type == "cuda":

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["windowed", "probabilities", "evaluate", "open_students", "score_run"]
 
-# %% ../../nbs/kit/training_evaluate.ipynb #cell-003
+# %% ../../nbs/kit/training_evaluate.ipynb #cell-005
 import dataclasses
 import math
 
@@ -27,13 +27,14 @@ from .metrics import Confusion, Score
 from .run import Run, load_students
 
 
-# %% ../../nbs/kit/training_evaluate.ipynb #cell-006
+# %% ../../nbs/kit/training_evaluate.ipynb #cell-008
 def window_starts(length: int, window: int, stride: int) -> list[int]:
     "Where the windows along a side begin; the last one ends where the side ends."
     last = max(0, length - window)
     return [*range(0, last, stride), last]
 
 
+# %% ../../nbs/kit/training_evaluate.ipynb #cell-009
 def _places(size, window, stride) -> list[tuple[int, int]]:
     "The upper left corner of each window; UserError if windows do not touch."
     if any(not 0 < step <= side for step, side in zip(stride, window)):
@@ -45,7 +46,7 @@ def _places(size, window, stride) -> list[tuple[int, int]]:
     return [(top, left) for top in rows for left in columns]
 
 
-# %% ../../nbs/kit/training_evaluate.ipynb #cell-007
+# %% ../../nbs/kit/training_evaluate.ipynb #cell-010
 @torch.no_grad()
 def windowed(
     student: Student,  # in evaluation mode
@@ -71,7 +72,7 @@ def windowed(
         return upsample(total / seen, size).softmax(1)
 
 
-# %% ../../nbs/kit/training_evaluate.ipynb #cell-009
+# %% ../../nbs/kit/training_evaluate.ipynb #cell-012
 def probabilities(
     cnn: Student,  # the CNN
     vit: Student,  # the ViT
@@ -86,7 +87,7 @@ def probabilities(
     return each | {"average": (each["cnn"] + each["vit"]) / 2}
 
 
-# %% ../../nbs/kit/training_evaluate.ipynb #cell-011
+# %% ../../nbs/kit/training_evaluate.ipynb #cell-014
 @torch.no_grad()
 def evaluate(
     cnn: Student,  # the CNN
@@ -114,7 +115,7 @@ def evaluate(
     return {name: count.score() for name, count in counts.items()}
 
 
-# %% ../../nbs/kit/training_evaluate.ipynb #cell-014
+# %% ../../nbs/kit/training_evaluate.ipynb #cell-017
 def open_students(
     run,  # a finished run
     step: int | None = None,  # a step that has a snapshot; None: the end
@@ -130,7 +131,7 @@ def open_students(
     return cnn.to(device), vit.to(device), learnt, config
 
 
-# %% ../../nbs/kit/training_evaluate.ipynb #cell-016
+# %% ../../nbs/kit/training_evaluate.ipynb #cell-019
 def _source_to_score(config: Config, learnt: Source, data, root, run) -> Source:
     "The data set to score on; UserError if its classes are others."
     its_own = data in (None, config.data.data)
@@ -145,7 +146,7 @@ def _source_to_score(config: Config, learnt: Source, data, root, run) -> Source:
     return source
 
 
-# %% ../../nbs/kit/training_evaluate.ipynb #cell-017
+# %% ../../nbs/kit/training_evaluate.ipynb #cell-020
 def score_run(
     run,  # a finished run
     split: str = "val",  # which images

@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -29,7 +28,6 @@ from ..data.sources import open_source
 from ..files import write_atomic
 from ..limits import check_config
 from ..losses.methods import known_method
-from ..students.base import Student
 from ..students.build import build_students
 from .data import batch_names, data_state, make_batches, same_data
 from ..training.device import (
@@ -44,7 +42,7 @@ from .log import CSVLog, kept_rows
 from .optim import make_optimizer
 from .pictures import save_pictures
 from ..training.run import Run, RunWeights, leave_nothing, open_run, snapshot_plan, start_run, sweep
-from .state import load_state, save_state
+from .state import load_state, save_state, save_students
 from .step import PATIENCE, Pair, make_pair, train_step
 from .stopping import Stopped, requested, stop_requests
 from .teachers import running_mean
@@ -53,14 +51,6 @@ from .weighting import class_weights
 
 
 # %% ../../nbs/kit/training_loop.ipynb #cell-008
-def save_students(place: Path, cnn: Student, vit: Student) -> None:
-    "Write both students into a folder; nothing that only training needs is in them."
-    for name, student in (("cnn", cnn), ("vit", vit)):
-        tensors = {k: v.detach().cpu().contiguous() for k, v in student.state_dict().items()}
-        write_atomic(place / f"{name}.safetensors", save(tensors))
-
-
-# %% ../../nbs/kit/training_loop.ipynb #cell-009
 class Training:
     "A run at work: what is trained, in which folder, and how far it has come."
 
@@ -90,8 +80,8 @@ class Training:
 
     def step(self, images, target, step: int) -> dict:
         "One step, and the running mean after it."
-        parts = self.pair.train(), self.optimizer, self.accelerator
-        row = train_step(*parts, images, target, self.config, step)
+        batch = images, target, self.config, step
+        row = train_step(self.pair.train(), self.optimizer, self.accelerator, *batch)
         self.skipped = self.skipped + 1 if row["skipped"] else 0
         if self.ema is not None and not row["skipped"]:
             self.ema.update_parameters(self.students)
@@ -99,21 +89,22 @@ class Training:
 
     def save(self, finished: int) -> None:
         "Write a checkpoint."
-        about = finished, self.seconds, self.ema, self.skipped, self.accelerator.scaler
-        save_state(self.run, self.bare, self.optimizer, *about)
+        scaler, ema = self.accelerator.scaler, self.ema
+        how_far = finished, self.seconds, ema, self.skipped, scaler
+        save_state(self.run, self.bare, self.optimizer, *how_far)
 
     def finish(self) -> None:
         "Write both students and the summary; the checkpoint has done its work."
-        optim = self.config.optim
+        optim, memory = self.config.optim, peak_mb(self.accelerator.device)
         save_students(self.run.folder, *self.learnt())
         speed = round(optim.steps * optim.batch_size / max(self.seconds, 1e-9), 2)
-        summary = {"steps": optim.steps, "seconds": round(self.seconds, 1), "images_per_s": speed}
-        summary |= {"peak_mb": peak_mb(self.accelerator.device)}
+        summary = {"steps": optim.steps, "seconds": round(self.seconds, 1)}
+        summary |= {"images_per_s": speed, "peak_mb": memory}
         write_atomic(self.run.summary_file, json.dumps(summary, indent=2) + "\n")
         sweep(self.run)
 
 
-# %% ../../nbs/kit/training_loop.ipynb #cell-012
+# %% ../../nbs/kit/training_loop.ipynb #cell-011
 class Watch:
     "What looks on while a run trains: logs, trackers, a progress bar, pictures."
 
@@ -167,7 +158,7 @@ class Watch:
         self.tracked.close()
 
 
-# %% ../../nbs/kit/training_loop.ipynb #cell-014
+# %% ../../nbs/kit/training_loop.ipynb #cell-013
 def not_finite(row: dict, images: list[str]) -> UserError:
     "What to say when too many steps in a row were skipped."
     bad = [name for name in row if not math.isfinite(row[name])] or ["a gradient"]
@@ -179,7 +170,7 @@ def not_finite(row: dict, images: list[str]) -> UserError:
     )
 
 
-# %% ../../nbs/kit/training_loop.ipynb #cell-017
+# %% ../../nbs/kit/training_loop.ipynb #cell-016
 def go(work: Training, watch: Watch, batches, save_every: int, time_limit: float, plan=()) -> None:
     "All steps that are left; raises Stopped where it was asked to stop."
     steps, began, before = work.config.optim.steps, time.perf_counter(), work.seconds
@@ -208,6 +199,7 @@ def go(work: Training, watch: Watch, batches, save_every: int, time_limit: float
                 )
 
 
+# %% ../../nbs/kit/training_loop.ipynb #cell-017
 def keep(work: Training, watch: Watch, finished: int) -> None:
     "Write logs and a checkpoint, and show pictures."
     watch.flush()
@@ -242,6 +234,7 @@ def told_in_one_line(run: Run, main: bool, resume: bool):
         ) from None
 
 
+# %% ../../nbs/kit/training_loop.ipynb #cell-020
 def prepared_pair(run: Run, config: Config, source: Source, accelerator, progress: bool) -> Pair:
     "Both students and what is between them, on the device's terms."
     optim, students = config.optim, config.students
@@ -256,7 +249,7 @@ def prepared_pair(run: Run, config: Config, source: Source, accelerator, progres
     return synchronized(pair.to(memory_format=torch.channels_last), accelerator, optim)
 
 
-# %% ../../nbs/kit/training_loop.ipynb #cell-020
+# %% ../../nbs/kit/training_loop.ipynb #cell-021
 def train(
     config: Config,  # everything that decides the outcome
     out,  # the run directory

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["learning_rate", "make_optimizer"]
 
-# %% ../../nbs/kit/training_optim.ipynb #cell-003
+# %% ../../nbs/kit/training_optim.ipynb #cell-005
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from ..config import OptimConfig
 from ..core import one_of
 
 
-# %% ../../nbs/kit/training_optim.ipynb #cell-006
+# %% ../../nbs/kit/training_optim.ipynb #cell-008
 class Optimiser(NamedTuple):
     "An optimiser by name: how it is built, and what a checkpoint keeps of it."
 
@@ -41,7 +41,7 @@ SCHEDULES: dict[str, Callable] = {  # the share of the steps that is left -> a f
 }
 
 
-# %% ../../nbs/kit/training_optim.ipynb #cell-007
+# %% ../../nbs/kit/training_optim.ipynb #cell-009
 def learning_rate(
     step: int,  # from 0
     config: OptimConfig,  # lr, steps, warmup and schedule
@@ -54,7 +54,7 @@ def learning_rate(
     return config.lr * SCHEDULES[one_of("schedule", config.schedule, SCHEDULES)](left)
 
 
-# %% ../../nbs/kit/training_optim.ipynb #cell-010
+# %% ../../nbs/kit/training_optim.ipynb #cell-012
 class JointOptimizer(torch.optim.Optimizer):
     "Several optimisers as one: the same groups, one table of moments, one step."
 
@@ -78,7 +78,7 @@ class JointOptimizer(torch.optim.Optimizer):
             part.step()
 
 
-# %% ../../nbs/kit/training_optim.ipynb #cell-012
+# %% ../../nbs/kit/training_optim.ipynb #cell-014
 def _treatment(config: OptimConfig) -> dict[str, tuple]:
     "Optimiser, rate and decay for each part of a pair."
 
@@ -94,6 +94,7 @@ def _treatment(config: OptimConfig) -> dict[str, tuple]:
     }
 
 
+# %% ../../nbs/kit/training_optim.ipynb #cell-015
 def _grouped(pair, config: OptimConfig) -> dict[tuple, list]:
     "The parameters of a pair by (optimiser, rate, decay), in the order of the pair."
     part_of = {id(p): "cnn" for p in pair.cnn.parameters()}
@@ -105,7 +106,7 @@ def _grouped(pair, config: OptimConfig) -> dict[tuple, list]:
     return groups
 
 
-# %% ../../nbs/kit/training_optim.ipynb #cell-013
+# %% ../../nbs/kit/training_optim.ipynb #cell-016
 def make_optimizer(
     pair,  # a Pair: both students and their losses
     config: OptimConfig,  # rates, decays, and the CNN's optimiser

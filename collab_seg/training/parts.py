@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/kit/training_parts.ipynb #cell-003
+# %% ../../nbs/kit/training_parts.ipynb #cell-005
 import torch
 
 from ..core import StudentOutput, derive_seed
 
 
-# %% ../../nbs/kit/training_parts.ipynb #cell-005
+# %% ../../nbs/kit/training_parts.ipynb #cell-007
 def _parts(pair, accelerator, images, optim, step):
     "The outputs of both students, part by part; the same each time."
     for number, part in enumerate(images.chunk(optim.accumulate)):
@@ -20,6 +20,7 @@ def _parts(pair, accelerator, images, optim, step):
             yield pair.cnn(part), pair.vit(part)
 
 
+# %% ../../nbs/kit/training_parts.ipynb #cell-008
 def outputs_in_parts(pair, accelerator, images, optim, step) -> list[StudentOutput]:
     "The outputs of both students for a whole batch, without a graph behind them."
     with torch.no_grad():
@@ -30,6 +31,7 @@ def outputs_in_parts(pair, accelerator, images, optim, step) -> list[StudentOutp
     ]
 
 
+# %% ../../nbs/kit/training_parts.ipynb #cell-009
 def backward_in_parts(pair, accelerator, images, optim, step, leaves) -> None:
     "Send the gradients at these outputs back through both students."
     flat = [leaf for student in leaves for leaf in student]

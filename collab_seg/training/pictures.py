@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["picture_row", "save_pictures"]
 
-# %% ../../nbs/kit/training_pictures.ipynb #cell-003
+# %% ../../nbs/kit/training_pictures.ipynb #cell-005
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from ..losses.region import region_directions
 from ..show import colorize, save_figure, show_grid, teacher_picture
 from ..students.base import Student, likeliest
 
-# %% ../../nbs/kit/training_pictures.ipynb #cell-005
+# %% ../../nbs/kit/training_pictures.ipynb #cell-007
 PICTURE_TITLES = ["image", "truth", "CNN", "ViT", "teacher by region", "teacher by pixel"]
 
 
@@ -28,6 +28,7 @@ def _fitted(picture, grid, size):
     return resize_label(cut, size).permute(1, 2, 0).numpy()
 
 
+# %% ../../nbs/kit/training_pictures.ipynb #cell-008
 def _teachers(outputs, label, region_size: int, size) -> list:
     "Who would teach whom, by region and by pixel."
     grid = outputs[0].logits.shape[-2:]
@@ -41,7 +42,7 @@ def _teachers(outputs, label, region_size: int, size) -> list:
     return [_fitted(picture, grid, size) for picture in drawn]
 
 
-# %% ../../nbs/kit/training_pictures.ipynb #cell-006
+# %% ../../nbs/kit/training_pictures.ipynb #cell-009
 @torch.no_grad()
 def picture_row(
     cnn: Student,  # the CNN
@@ -63,7 +64,7 @@ def picture_row(
     return [*seen, *_teachers(outputs, label, region_size, size)]
 
 
-# %% ../../nbs/kit/training_pictures.ipynb #cell-007
+# %% ../../nbs/kit/training_pictures.ipynb #cell-010
 def save_pictures(
     path,  # of the PNG
     cnn: Student,  # the CNN

@@ -138,6 +138,7 @@ def open_run(out, resume: bool) -> Run:
     return run
 
 
+# %% ../../nbs/kit/training_run.ipynb #cell-018
 def sweep(run: Run) -> None:
     "Remove halves of files that a killed process left, and checkpoints of a finished run."
     halves = f".*.{'?' * 8}"
@@ -146,6 +147,7 @@ def sweep(run: Run) -> None:
         path.unlink(missing_ok=True)
 
 
+# %% ../../nbs/kit/training_run.ipynb #cell-019
 def leave_nothing(run: Run) -> None:
     "Remove a run that ended before its first checkpoint."
     if run.state_file.exists():
@@ -159,7 +161,7 @@ def leave_nothing(run: Run) -> None:
             folder.rmdir()
 
 
-# %% ../../nbs/kit/training_run.ipynb #cell-019
+# %% ../../nbs/kit/training_run.ipynb #cell-021
 def _conditions(run: Run, device) -> dict:
     "The environment of this start, with what has changed since the run began."
     around = environment(device)
@@ -175,6 +177,7 @@ def _conditions(run: Run, device) -> dict:
     return around | {"resumed": [*before.get("resumed", []), *([changed] if changed else [])]}
 
 
+# %% ../../nbs/kit/training_run.ipynb #cell-022
 def start_run(run: Run, config: Config, device, source: Source, data: dict, plan=()) -> None:
     "Write down what is run, on what, and what its classes are; UserError if it cannot be."
 
@@ -197,13 +200,14 @@ def start_run(run: Run, config: Config, device, source: Source, data: dict, plan
         ) from None
 
 
-# %% ../../nbs/kit/training_run.ipynb #cell-022
+# %% ../../nbs/kit/training_run.ipynb #cell-025
 def snapshot_steps(steps: int, count: int) -> list[int]:
     "After which of the steps `count` snapshots are taken; the last is the end."
     shares = ((number / count) ** 2 for number in range(1, count + 1))
     return sorted({max(1, round(steps * share)) for share in shares})
 
 
+# %% ../../nbs/kit/training_run.ipynb #cell-026
 def snapshot_plan(run: Run, steps: int, count: int) -> list[int]:
     "The steps after which this run takes snapshots: what it has written down, else a new plan."
     if not run.plan_file.exists():
@@ -216,7 +220,7 @@ def snapshot_plan(run: Run, steps: int, count: int) -> list[int]:
     return plan
 
 
-# %% ../../nbs/kit/training_run.ipynb #cell-025
+# %% ../../nbs/kit/training_run.ipynb #cell-029
 def run_config(
     run,  # the folder of a run
 ) -> Config:
@@ -224,7 +228,7 @@ def run_config(
     return Run(run).config
 
 
-# %% ../../nbs/kit/training_run.ipynb #cell-026
+# %% ../../nbs/kit/training_run.ipynb #cell-030
 def load_students(
     run,  # the folder of a run
     classes: int,  # K, how many it has learnt

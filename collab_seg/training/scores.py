@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["score_table", "score_notes", "result_rows"]
 
-# %% ../../nbs/kit/training_scores.ipynb #cell-003
+# %% ../../nbs/kit/training_scores.ipynb #cell-005
 import math
 
 import pandas as pd
@@ -18,7 +18,7 @@ from .metrics import Score
 from .run import PACKAGES, Run
 
 
-# %% ../../nbs/kit/training_scores.ipynb #cell-006
+# %% ../../nbs/kit/training_scores.ipynb #cell-008
 def score_table(
     scores: dict[str, Score],  # cnn, vit, average
     source: Source,  # whose classes they are
@@ -36,7 +36,7 @@ def score_table(
     return table.round(2)
 
 
-# %% ../../nbs/kit/training_scores.ipynb #cell-008
+# %% ../../nbs/kit/training_scores.ipynb #cell-010
 def _listed(names, most: int = 8) -> str:
     return ", ".join(names[:most]) + f" and {len(names) - most} more" * (len(names) > most)
 
@@ -50,7 +50,7 @@ def _notes_of(student: str, names, score: Score) -> list[str]:
     return notes + [f"predicted by {student} only in wrong places: {_listed(wrong)}"] * bool(wrong)
 
 
-# %% ../../nbs/kit/training_scores.ipynb #cell-009
+# %% ../../nbs/kit/training_scores.ipynb #cell-011
 def score_notes(
     scores: dict[str, Score],  # cnn, vit, average
     source: Source,  # whose classes they are
@@ -72,12 +72,13 @@ def score_notes(
     return notes
 
 
-# %% ../../nbs/kit/training_scores.ipynb #cell-013
+# %% ../../nbs/kit/training_scores.ipynb #cell-015
 def _percent(share: float):
     "A share as per cent; None, an empty cell, for what is NaN because it is nowhere."
     return None if math.isnan(share) else round(100 * share, 2)
 
 
+# %% ../../nbs/kit/training_scores.ipynb #cell-016
 def _about(run: Run) -> dict:
     "What a row says about a run besides its scores; UserError if it is not finished."
     run.must_be_finished()
@@ -95,7 +96,7 @@ def _about(run: Run) -> dict:
     }
 
 
-# %% ../../nbs/kit/training_scores.ipynb #cell-014
+# %% ../../nbs/kit/training_scores.ipynb #cell-017
 def result_rows(
     run,  # a finished run
     scores: dict[str, Score],  # cnn, vit, average

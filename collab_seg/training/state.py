@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/kit/training_state.ipynb #cell-003
+# %% ../../nbs/kit/training_state.ipynb #cell-005
 import json
 import os
 from pathlib import Path
@@ -16,11 +16,12 @@ from safetensors.torch import load_file, save
 
 from ..core import UserError
 from ..files import read_json, write_atomic
+from ..students.base import Student
 from .optim import OPTIMISERS
 from .run import Run
 
 
-# %% ../../nbs/kit/training_state.ipynb #cell-005
+# %% ../../nbs/kit/training_state.ipynb #cell-007
 def _flat_state(pair, optimizer, ema=None) -> dict:
     tensors = {f"pair.{key}": value for key, value in pair.state_dict().items()}
     if ema is not None:
@@ -34,7 +35,7 @@ def _part(tensors: dict, name: str) -> dict:
     return {key.removeprefix(name): value for key, value in tensors.items() if key.startswith(name)}
 
 
-# %% ../../nbs/kit/training_state.ipynb #cell-006
+# %% ../../nbs/kit/training_state.ipynb #cell-008
 def save_state(
     run, pair, optimizer, step: int, seconds: float, ema=None, skipped: int = 0, scaler=None
 ) -> None:
@@ -50,7 +51,7 @@ def save_state(
             old.unlink()
 
 
-# %% ../../nbs/kit/training_state.ipynb #cell-008
+# %% ../../nbs/kit/training_state.ipynb #cell-010
 def _slot(key: str, value, parameter, kept: frozenset):
     "A moment as its parameter lies in memory; ValueError if it is none, or of another shape."
     name = key.split(".")[1]
@@ -68,6 +69,7 @@ def _slot(key: str, value, parameter, kept: frozenset):
     return alike.copy_(value)
 
 
+# %% ../../nbs/kit/training_state.ipynb #cell-011
 def _load_moments(optimizer, tensors: dict) -> None:
     "Put the optimiser's moments back; ValueError if they do not fit its parameters."
     groups = optimizer.param_groups
@@ -85,7 +87,7 @@ def _load_moments(optimizer, tensors: dict) -> None:
     optimizer.load_state_dict(state)
 
 
-# %% ../../nbs/kit/training_state.ipynb #cell-009
+# %% ../../nbs/kit/training_state.ipynb #cell-012
 def _restore(run: Run, pair, optimizer, ema, scaler) -> tuple[int, float, int]:
     "Load what `state.json` names; ValueError and the like where it does not fit."
     state = read_json(run.state_file, ["step", "seconds", "file", "skipped"])
@@ -109,7 +111,7 @@ def _restore(run: Run, pair, optimizer, ema, scaler) -> tuple[int, float, int]:
 NOT_READABLE = (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError, SafetensorError)
 
 
-# %% ../../nbs/kit/training_state.ipynb #cell-010
+# %% ../../nbs/kit/training_state.ipynb #cell-013
 def load_state(run, pair, optimizer, ema=None, scaler=None) -> tuple[int, float, int]:
     "Read the last checkpoint: finished steps, their seconds, how many were just skipped."
     run = Run(run)
@@ -124,3 +126,11 @@ def load_state(run, pair, optimizer, ema=None, scaler=None) -> tuple[int, float,
             "needed: state.json and the file that it "
             "names, as the run wrote them; else start a new run"
         ) from None
+
+
+# %% ../../nbs/kit/training_state.ipynb #cell-018
+def save_students(place: Path, cnn: Student, vit: Student) -> None:
+    "Write both students into a folder; nothing that only training needs is in them."
+    for name, student in (("cnn", cnn), ("vit", vit)):
+        tensors = {k: v.detach().cpu().contiguous() for k, v in student.state_dict().items()}
+        write_atomic(place / f"{name}.safetensors", save(tensors))

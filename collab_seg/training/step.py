@@ -50,6 +50,7 @@ def flow(maps) -> dict:
     return dict(zip(("to_cnn", "to_vit", "nobody"), shares))
 
 
+# %% ../../nbs/course/07_loop.ipynb #cell-016
 @torch.no_grad()
 def low_cka(cnn, vit):  # two low-layer maps
     "How alike two low-layer maps are (linear CKA, chapter 4), at the smaller map's places."
@@ -57,7 +58,7 @@ def low_cka(cnn, vit):  # two low-layer maps
     return map_cka(*(F.adaptive_avg_pool2d(x.detach().float(), grid) for x in (cnn, vit)))
 
 
-# %% ../../nbs/course/07_loop.ipynb #cell-017
+# %% ../../nbs/course/07_loop.ipynb #cell-018
 def what_losses_give(losses, cnn, vit, target, taught_by=None) -> dict:
     "What each loss gives; the inputs are checked and aligned once for all of them."
     results = {}
@@ -78,7 +79,7 @@ def what_losses_give(losses, cnn, vit, target, taught_by=None) -> dict:
     return results
 
 
-# %% ../../nbs/course/07_loop.ipynb #cell-018
+# %% ../../nbs/course/07_loop.ipynb #cell-019
 class Pair(nn.Module):
     "Two students and what they teach each other: one pass gives every term of the loss."
 
@@ -119,7 +120,7 @@ class Pair(nn.Module):
         return (self.weighting(terms, self) if self.weighting else terms), shares
 
 
-# %% ../../nbs/course/07_loop.ipynb #cell-019
+# %% ../../nbs/course/07_loop.ipynb #cell-020
 def make_pair(config: Config, cnn: Student, vit: Student, weights=None) -> Pair:
     "Both students with what the settings of a run put between them."
     losses, distill = method_losses(config, cnn, vit), config.distill
@@ -137,7 +138,7 @@ def make_pair(config: Config, cnn: Student, vit: Student, weights=None) -> Pair:
     return Pair(cnn, vit, losses, weights, teachers, weighting, distill.own_views)
 
 
-# %% ../../nbs/course/07_loop.ipynb #cell-022
+# %% ../../nbs/course/07_loop.ipynb #cell-023
 def ramp(
     step: int,  # from 0
     steps: int,  # of the whole run
@@ -149,7 +150,7 @@ def ramp(
     return 0.0 if since < 0 else min(1.0, since / share) if share > 0 else 1.0
 
 
-# %% ../../nbs/course/07_loop.ipynb #cell-023
+# %% ../../nbs/course/07_loop.ipynb #cell-024
 def total_loss(
     terms: dict,  # name -> scalar, as a Pair gives them
     config: Config,  # weights, ramp and number of steps
@@ -165,7 +166,7 @@ def total_loss(
     return sum(weight(name) * value for name, value in terms.items())
 
 
-# %% ../../nbs/course/07_loop.ipynb #cell-026
+# %% ../../nbs/course/07_loop.ipynb #cell-027
 PATIENCE = 10  # so many steps in a row may be skipped
 
 
@@ -175,6 +176,7 @@ def _set_buffers(pair, values):
         buffer.copy_(value)
 
 
+# %% ../../nbs/course/07_loop.ipynb #cell-028
 def _clip(pair, accelerator, longest: float) -> bool:
     "Shorten long gradients, student by student; were they all finite? (fp16 looks for itself)"
     accelerator.unscale_gradients()
@@ -183,13 +185,14 @@ def _clip(pair, accelerator, longest: float) -> bool:
     return accelerator.scaler is not None or all(math.isfinite(norm) for norm in norms)
 
 
+# %% ../../nbs/course/07_loop.ipynb #cell-029
 def _as_numbers(numbers: dict, accelerator) -> dict[str, float]:
     "Scalars of the GPU as numbers, by one copy; the mean over processes."
     values = torch.stack([value.detach().float() for value in numbers.values()])
     return dict(zip(numbers, accelerator.reduce(values, "mean").tolist()))
 
 
-# %% ../../nbs/course/07_loop.ipynb #cell-027
+# %% ../../nbs/course/07_loop.ipynb #cell-030
 def train_step(
     pair,  # a Pair, as the accelerator has prepared it
     optimizer,  # for all of its parameters

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ["Stopped"]
 
-# %% ../../nbs/kit/training_stopping.ipynb #cell-003
+# %% ../../nbs/kit/training_stopping.ipynb #cell-005
 import contextlib
 import signal
 
 import torch
 
 
-# %% ../../nbs/kit/training_stopping.ipynb #cell-005
+# %% ../../nbs/kit/training_stopping.ipynb #cell-007
 class Stopped(Exception):
     "The run was asked to stop; it did, with a checkpoint. `signal` says by which signal."
 
@@ -25,7 +25,7 @@ class Stopped(Exception):
         self.signal = number
 
 
-# %% ../../nbs/kit/training_stopping.ipynb #cell-006
+# %% ../../nbs/kit/training_stopping.ipynb #cell-008
 @contextlib.contextmanager
 def stop_requests():
     "Collect SIGINT and SIGTERM in a list; a second one interrupts at once."
@@ -47,6 +47,7 @@ def stop_requests():
             signal.signal(number, handler)
 
 
+# %% ../../nbs/kit/training_stopping.ipynb #cell-009
 def requested(requests, accelerator) -> int:
     "The signal by which any process was asked to stop, or 0: all must leave after the same step."
     number = torch.tensor(requests[0] if requests else 0, device=accelerator.device)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["TRACKERS", "known_trackers"]
 
-# %% ../../nbs/kit/training_track.ipynb #cell-003
+# %% ../../nbs/kit/training_track.ipynb #cell-005
 import importlib.util
 import os
 import secrets
@@ -17,7 +17,7 @@ from accelerate.utils import LoggerType
 from ..core import UserError, one_of, plain
 from ..files import read_text, write_atomic
 
-# %% ../../nbs/kit/training_track.ipynb #cell-006
+# %% ../../nbs/kit/training_track.ipynb #cell-008
 TRACKERS = {  # name -> the package that it needs
     "tensorboard": "tensorboard",
     "wandb": "wandb",
@@ -25,7 +25,7 @@ TRACKERS = {  # name -> the package that it needs
 }
 
 
-# %% ../../nbs/kit/training_track.ipynb #cell-007
+# %% ../../nbs/kit/training_track.ipynb #cell-009
 def known_trackers(
     names,  # of trackers, e.g. tensorboard
 ) -> list[str]:
@@ -43,7 +43,7 @@ def known_trackers(
     return list(dict.fromkeys(names))
 
 
-# %% ../../nbs/kit/training_track.ipynb #cell-011
+# %% ../../nbs/kit/training_track.ipynb #cell-013
 def wandb_id(run):
     "The number under which Weights & Biases knows a run, drawn when it is first asked for."
     kept = run / "wandb" / "id"
@@ -53,7 +53,7 @@ def wandb_id(run):
     return read_text(kept).strip()
 
 
-# %% ../../nbs/kit/training_track.ipynb #cell-012
+# %% ../../nbs/kit/training_track.ipynb #cell-014
 def tracker_options(run, names, start, settings):
     "What each tracker gets at its start; nothing is sent unless the environment says so."
     again = {"name": run.name, "config": settings, "resume": "allow"}
@@ -68,7 +68,7 @@ def tracker_options(run, names, start, settings):
     return options
 
 
-# %% ../../nbs/kit/training_track.ipynb #cell-013
+# %% ../../nbs/kit/training_track.ipynb #cell-015
 def set_environment(run, names):
     "What trackers read from the environment, once a process, unless somebody has set it."
     if "wandb" in names:
@@ -77,7 +77,7 @@ def set_environment(run, names):
         os.environ.setdefault("TRACKIO_DIR", str(run.resolve() / "trackio"))
 
 
-# %% ../../nbs/kit/training_track.ipynb #cell-016
+# %% ../../nbs/kit/training_track.ipynb #cell-018
 def log_picture(tracker, image, step):  # (H, W, 3) uint8
     "Hand one tracker a picture, in its own way."
     if tracker.name == "trackio":  # accelerate has no word for its pictures
@@ -88,7 +88,7 @@ def log_picture(tracker, image, step):  # (H, W, 3) uint8
     tracker.log_images({"pictures": image[None]}, step=step, **layout)
 
 
-# %% ../../nbs/kit/training_track.ipynb #cell-017
+# %% ../../nbs/kit/training_track.ipynb #cell-019
 def start_trackers(accelerator, run, start, settings):
     "Start a run's trackers; it goes on from step `start`. UserError if one does not."
     if not accelerator.log_with or not accelerator.is_main_process:
@@ -105,6 +105,7 @@ def start_trackers(accelerator, run, start, settings):
         ) from None
 
 
+# %% ../../nbs/kit/training_track.ipynb #cell-020
 def each_tracker(accelerator, do):
     "Do something with every tracker; one that fails is dropped."
     for tracker in list(accelerator.trackers):
@@ -118,7 +119,7 @@ def each_tracker(accelerator, do):
             )
 
 
-# %% ../../nbs/kit/training_track.ipynb #cell-018
+# %% ../../nbs/kit/training_track.ipynb #cell-021
 class Tracked:
     "Rows and pictures of a run for its trackers; of several processes only the main one has any."
 
@@ -151,7 +152,7 @@ class Tracked:
         self.accelerator.trackers.clear()
 
 
-# %% ../../nbs/kit/training_track.ipynb #cell-019
+# %% ../../nbs/kit/training_track.ipynb #cell-022
 def _drawn(draw, step):
     try:
         return draw()

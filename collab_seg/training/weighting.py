@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["class_weights"]
 
-# %% ../../nbs/kit/training_weighting.ipynb #cell-003
+# %% ../../nbs/kit/training_weighting.ipynb #cell-005
 import torch
 from torch import nn
 from tqdm.auto import tqdm
@@ -16,7 +16,7 @@ from ..data.reading import read_label
 from ..data.scenes import Scenes
 
 
-# %% ../../nbs/kit/training_weighting.ipynb #cell-006
+# %% ../../nbs/kit/training_weighting.ipynb #cell-008
 def class_weights(
     source: Source,  # which classes there are
     data: DataConfig,  # the training split
@@ -36,7 +36,7 @@ def class_weights(
     return weights / (weights * share).sum().clamp(min=1e-6)
 
 
-# %% ../../nbs/kit/training_weighting.ipynb #cell-009
+# %% ../../nbs/kit/training_weighting.ipynb #cell-011
 class LearntWeights(nn.Module):
     "A learnt weight for each distillation term (Kendall, Gal and Cipolla, CVPR 2018)."
 
@@ -50,7 +50,7 @@ class LearntWeights(nn.Module):
         return terms | {name: (-s).exp() * terms[name] + s / 2 for name, s in own}
 
 
-# %% ../../nbs/kit/training_weighting.ipynb #cell-011
+# %% ../../nbs/kit/training_weighting.ipynb #cell-013
 def gradient_length(value, student) -> torch.Tensor:
     "The length of a value's gradient at all parameters of a student."
     grads = torch.autograd.grad(
@@ -59,6 +59,7 @@ def gradient_length(value, student) -> torch.Tensor:
     return torch.stack([grad.norm() for grad in grads if grad is not None]).norm()
 
 
+# %% ../../nbs/kit/training_weighting.ipynb #cell-014
 class BalancedWeights(nn.Module):
     "Each distillation term pulls with a share of its task's strength (after GradNorm)."
 
@@ -86,5 +87,5 @@ class BalancedWeights(nn.Module):
             self.scales[place] = wanted if first else 0.7 * self.scales[place] + 0.3 * wanted
 
 
-# %% ../../nbs/kit/training_weighting.ipynb #cell-012
+# %% ../../nbs/kit/training_weighting.ipynb #cell-015
 WEIGHTINGS = {"fixed": None, "learnt": LearntWeights, "balanced": BalancedWeights}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["BENCHES", "run_benches", "write_benches"]
 
-# %% ../../nbs/kit/bench.ipynb #cell-003
+# %% ../../nbs/kit/bench.ipynb #cell-005
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ from .bench_training import bench_loop, bench_step
 from .bench_use import bench_export, bench_inference
 from .measure import Setting
 
-# %% ../../nbs/kit/bench.ipynb #cell-006
+# %% ../../nbs/kit/bench.ipynb #cell-008
 BENCHES: dict[str, Callable] = {
     "step": bench_step,
     "loop": bench_loop,
@@ -40,7 +40,7 @@ BENCHES: dict[str, Callable] = {
     "notebooks": bench_notebooks,
 }
 
-# %% ../../nbs/kit/bench.ipynb #cell-007
+# %% ../../nbs/kit/bench.ipynb #cell-009
 ON_REQUEST = ("notebooks",)  # minutes; the others need no clone
 NEEDS = {
     "peers": ("segmentation_models_pytorch", "transformers"),
@@ -52,11 +52,12 @@ NEEDS = {
 }
 
 
-# %% ../../nbs/kit/bench.ipynb #cell-008
+# %% ../../nbs/kit/bench.ipynb #cell-010
 def _installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
+# %% ../../nbs/kit/bench.ipynb #cell-011
 def chosen_benches(names=()) -> list[str]:
     "These names, or all but those on request; UserError for an unknown name or a missing package."
     names = [one_of("bench", name, BENCHES) for name in names] or [
@@ -71,7 +72,7 @@ def chosen_benches(names=()) -> list[str]:
     return names
 
 
-# %% ../../nbs/kit/bench.ipynb #cell-011
+# %% ../../nbs/kit/bench.ipynb #cell-014
 def full_row(name: str, line: dict, setting: Setting, around: dict) -> dict:
     "A line of the table with its benchmark, rounds, machine and commit."
     threads = f"{setting.threads} thread{'s' * (setting.threads > 1)}"
@@ -81,7 +82,7 @@ def full_row(name: str, line: dict, setting: Setting, around: dict) -> dict:
     return {"bench": name, **line, "rounds": rounds, **around}
 
 
-# %% ../../nbs/kit/bench.ipynb #cell-012
+# %% ../../nbs/kit/bench.ipynb #cell-015
 def run_benches(
     names,  # of BENCHES; empty: all but those on request
     setting: Setting,  # threads, rounds, and how large
@@ -98,7 +99,7 @@ def run_benches(
     return pd.DataFrame(rows)
 
 
-# %% ../../nbs/kit/bench.ipynb #cell-014
+# %% ../../nbs/kit/bench.ipynb #cell-017
 def write_benches(
     path,  # the CSV file
     table: pd.DataFrame,  # from `run_benches`

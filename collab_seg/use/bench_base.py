@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["bench_config"]
 
-# %% ../../nbs/kit/bench_base.ipynb #cell-003
+# %% ../../nbs/kit/bench_base.ipynb #cell-005
 import dataclasses
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from ..presets import PRESETS
 from .measure import Setting
 
 
-# %% ../../nbs/kit/bench_base.ipynb #cell-006
+# %% ../../nbs/kit/bench_base.ipynb #cell-008
 def bench_config(
     preset: str,  # a name in PRESETS, such as pocket
     batch: int,  # images a step; a quick setting makes it 2
@@ -38,7 +38,7 @@ def bench_config(
     return Config(data, students, config.distill, optim)
 
 
-# %% ../../nbs/kit/bench_base.ipynb #cell-009
+# %% ../../nbs/kit/bench_base.ipynb #cell-011
 def _save_pair(folder: str, split: str, number: int, seed: int) -> None:
     "Write one street scene and its labels."
     image, label = render(number, seed=seed, size=(360, 480))
@@ -47,6 +47,7 @@ def _save_pair(folder: str, split: str, number: int, seed: int) -> None:
     Image.fromarray(label).save(f"{folder}/{split}annot/{number:04}.png")
 
 
+# %% ../../nbs/kit/bench_base.ipynb #cell-012
 def camvid_folder(setting: Setting, folder: str, count: int = 64) -> str:
     "The folder of CamVid; without one, `folder` with street scenes computed here in its layout."
     if setting.root:
@@ -59,7 +60,7 @@ def camvid_folder(setting: Setting, folder: str, count: int = 64) -> str:
     return folder
 
 
-# %% ../../nbs/kit/bench_base.ipynb #cell-010
+# %% ../../nbs/kit/bench_base.ipynb #cell-013
 def with_root(config: Config, root: str) -> Config:
     "The same settings with the data in a folder."
     return dataclasses.replace(config, data=dataclasses.replace(config.data, root=root))

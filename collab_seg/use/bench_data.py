@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/kit/bench_data.ipynb #cell-003
+# %% ../../nbs/kit/bench_data.ipynb #cell-005
 import tempfile
 from collections.abc import Iterator
 
@@ -24,7 +24,7 @@ from .bench_base import bench_config, camvid_folder, with_root
 from .measure import Setting, clock, timed_row
 
 
-# %% ../../nbs/kit/bench_data.ipynb #cell-006
+# %% ../../nbs/kit/bench_data.ipynb #cell-008
 def usual_transform(data: DataConfig, image, label):
     "A random view of an image and its labels: resized, scaled, cropped, flipped, jittered."
     nearest = InterpolationMode.NEAREST
@@ -42,7 +42,7 @@ def usual_transform(data: DataConfig, image, label):
     return ColorJitter(data.jitter, data.jitter, data.jitter)(image), label
 
 
-# %% ../../nbs/kit/bench_data.ipynb #cell-007
+# %% ../../nbs/kit/bench_data.ipynb #cell-009
 class UsualScenes(torch.utils.data.Dataset):
     "A split as one writes it by hand, with Pillow and torchvision."
 
@@ -61,7 +61,7 @@ class UsualScenes(torch.utils.data.Dataset):
         return T.normalize(T.to_tensor(image), MEAN, STD), label
 
 
-# %% ../../nbs/kit/bench_data.ipynb #cell-009
+# %% ../../nbs/kit/bench_data.ipynb #cell-011
 def albumentations_transform(data: DataConfig):
     "The same transforms by albumentations."
     import albumentations as A
@@ -86,7 +86,7 @@ def albumentations_transform(data: DataConfig):
     )
 
 
-# %% ../../nbs/kit/bench_data.ipynb #cell-010
+# %% ../../nbs/kit/bench_data.ipynb #cell-012
 class AlbumentationsScenes(UsualScenes):
     "The same split by albumentations and OpenCV."
 
@@ -104,7 +104,7 @@ class AlbumentationsScenes(UsualScenes):
         return done["image"], torch.where(label == 11, IGNORE_INDEX, label)
 
 
-# %% ../../nbs/kit/bench_data.ipynb #cell-014
+# %% ../../nbs/kit/bench_data.ipynb #cell-016
 def our_images(config: Config, source, count: int) -> Iterator:
     "Two epochs of our pipeline: 2 x count batches of four."
     dataset = make_batches(config, source, start=0).dataset
@@ -112,6 +112,7 @@ def our_images(config: Config, source, count: int) -> Iterator:
     return iter(torch.utils.data.DataLoader(dataset, 4, sampler=keys))
 
 
+# %% ../../nbs/kit/bench_data.ipynb #cell-017
 def epoch_seconds(config, source, scenes, count, setting):
     "Seconds of a first and of a second epoch, ours and theirs: two arrays (rounds, 2)."
     seconds = []
@@ -129,7 +130,7 @@ def epoch_seconds(config, source, scenes, count, setting):
     return seconds[:, [0, 2]], seconds[:, [1, 2]]
 
 
-# %% ../../nbs/kit/bench_data.ipynb #cell-015
+# %% ../../nbs/kit/bench_data.ipynb #cell-018
 RIVALS = (
     ("torchvision", UsualScenes, "pillow"),
     ("albumentations", AlbumentationsScenes, "opencv-python-headless"),

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/kit/bench_growth.ipynb #cell-004
+# %% ../../nbs/kit/bench_growth.ipynb #cell-006
 import dataclasses
 import os
 import tempfile
@@ -27,7 +27,7 @@ from .bench_training import Trainer, random_batch
 from .measure import Setting, bench_row, in_turn, peak_bytes
 
 
-# %% ../../nbs/kit/bench_growth.ipynb #cell-007
+# %% ../../nbs/kit/bench_growth.ipynb #cell-009
 def log_log_slope(sizes, costs) -> float:
     "The slope of the straight line through the logarithms."
     return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
@@ -39,13 +39,14 @@ def growth_row(what: str, sizes, costs) -> dict:
     return bench_row(what, "log-log slope", (), slope, "at most 1.05")
 
 
-# %% ../../nbs/kit/bench_growth.ipynb #cell-010
+# %% ../../nbs/kit/bench_growth.ipynb #cell-012
 def step_seconds(config: Config, classes: int, setting: Setting) -> float:
     "The median time of a collaborative step."
     trainer, batch = Trainer(config, classes), random_batch(config, classes)
     return float(np.median(in_turn(lambda: trainer(*batch), lambda: None, setting)[:, 0]))
 
 
+# %% ../../nbs/kit/bench_growth.ipynb #cell-013
 def growth_by_pixels(base: Config, setting: Setting) -> dict:
     "Step time by pixels."
     crops = ((64, 64), (96, 96)) if setting.quick else ((96, 128), (192, 256), (384, 512))
@@ -56,7 +57,7 @@ def growth_by_pixels(base: Config, setting: Setting) -> dict:
     return growth_row(what, [h * w for h, w in crops], seconds)
 
 
-# %% ../../nbs/kit/bench_growth.ipynb #cell-011
+# %% ../../nbs/kit/bench_growth.ipynb #cell-014
 def taught_bytes(classes: int, side: int) -> int:
     "The most memory that all terms between two students take."
     cnn, vit, target = random_outputs(2, classes, side)
@@ -64,6 +65,7 @@ def taught_bytes(classes: int, side: int) -> int:
     return peak_bytes(lambda: teach(losses, cnn, vit, target))
 
 
+# %% ../../nbs/kit/bench_growth.ipynb #cell-015
 def growth_by_classes(base: Config, setting: Setting) -> Iterator[dict]:
     "Step time by classes, and memory of what is taught by classes."
     counts = (11, 20) if setting.quick else (11, 40, 150)
@@ -75,7 +77,7 @@ def growth_by_classes(base: Config, setting: Setting) -> Iterator[dict]:
     yield growth_row(f"memory of what is taught by classes, {span}", counts, memory)
 
 
-# %% ../../nbs/kit/bench_growth.ipynb #cell-014
+# %% ../../nbs/kit/bench_growth.ipynb #cell-018
 def python_bytes(call: Callable) -> int:
     "The most memory that Python objects and arrays made by a call took at one time."
     tracemalloc.start()
@@ -85,6 +87,7 @@ def python_bytes(call: Callable) -> int:
     return peak
 
 
+# %% ../../nbs/kit/bench_growth.ipynb #cell-019
 def many_files(root: Path, pair_of: str, count: int) -> str:
     "A training set of `count` links to the first image and label of another folder."
     for part in ("train", "trainannot"):
@@ -94,12 +97,13 @@ def many_files(root: Path, pair_of: str, count: int) -> str:
     return str(root)
 
 
+# %% ../../nbs/kit/bench_growth.ipynb #cell-020
 def opener(config: Config) -> Callable:
     "A function that opens the data set of the settings and fetches its first batch."
     return lambda: next(iter(make_batches(config, open_source(config.data), start=0)))
 
 
-# %% ../../nbs/kit/bench_growth.ipynb #cell-015
+# %% ../../nbs/kit/bench_growth.ipynb #cell-021
 def bench_many_files(setting: Setting) -> Iterator[dict]:
     "Opening 100 and 10,000 images and fetching the first batch: time, and memory of this process."
     counts = (10, 20) if setting.quick else (100, 10_000)
@@ -117,6 +121,7 @@ def bench_many_files(setting: Setting) -> Iterator[dict]:
     yield bench_row(f"{what}: memory", fewer, (), memory[1] / memory[0], "at most 1.05")
 
 
+# %% ../../nbs/kit/bench_growth.ipynb #cell-022
 def bench_growth(setting: Setting) -> Iterator[dict]:
     "Step time by pixels and by classes, memory of what is taught by classes, and files."
     base = bench_config("pocket", 2, setting)

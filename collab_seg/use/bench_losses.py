@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/kit/bench_losses.ipynb #cell-003
+# %% ../../nbs/kit/bench_losses.ipynb #cell-005
 from collections.abc import Iterator
 
 import torch
@@ -19,7 +19,7 @@ from ..training.metrics import Confusion
 from .measure import Setting, in_turn, timed_row
 
 
-# %% ../../nbs/kit/bench_losses.ipynb #cell-006
+# %% ../../nbs/kit/bench_losses.ipynb #cell-008
 def random_label_maps(shape, classes: int):
     "Predictions, labels, and labels with a tenth void: maps (B, H, W) of random classes."
     generator = torch.Generator().manual_seed(0)
@@ -29,6 +29,7 @@ def random_label_maps(shape, classes: int):
     return prediction, target, void
 
 
+# %% ../../nbs/kit/bench_losses.ipynb #cell-009
 def confusion_miou(prediction, labels, classes: int) -> float:
     "mIoU by this kit."
     counted = Confusion(classes)
@@ -36,7 +37,7 @@ def confusion_miou(prediction, labels, classes: int) -> float:
     return counted.score().miou
 
 
-# %% ../../nbs/kit/bench_losses.ipynb #cell-008
+# %% ../../nbs/kit/bench_losses.ipynb #cell-011
 def bench_metrics(setting: Setting) -> Iterator[dict]:
     "Confusion matrix and mIoU of label maps, against torchmetrics."
     from torchmetrics import JaccardIndex  # optional, as all that we compare with
@@ -58,7 +59,7 @@ def bench_metrics(setting: Setting) -> Iterator[dict]:
         raise UserError(f"mIoU is {ours}, by torchmetrics {other}; needed: the same")
 
 
-# %% ../../nbs/kit/bench_losses.ipynb #cell-011
+# %% ../../nbs/kit/bench_losses.ipynb #cell-014
 def random_outputs(batch: int, classes: int, side: int, low=(24, 32), high=(64, 64)):
     "Outputs of both students on one grid, as leaves of a graph, and labels."
     generator = torch.Generator().manual_seed(0)
@@ -71,13 +72,14 @@ def random_outputs(batch: int, classes: int, side: int, low=(24, 32), high=(64, 
     return *pair, torch.randint(classes, (batch, side, side), generator=generator)
 
 
+# %% ../../nbs/kit/bench_losses.ipynb #cell-015
 def teach(losses, cnn: StudentOutput, vit: StudentOutput, target) -> None:
     "All terms, forward and backward."
     results = [loss(cnn, vit, target) for loss in losses]
     sum(result.to_cnn + result.to_vit for result in results).backward()
 
 
-# %% ../../nbs/kit/bench_losses.ipynb #cell-013
+# %% ../../nbs/kit/bench_losses.ipynb #cell-017
 def bench_losses(setting: Setting) -> Iterator[dict]:
     "HFD with both kinds of BSD against one KL between two maps."
     batch, side = (2, 16) if setting.quick else (8, 128)

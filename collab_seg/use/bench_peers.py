@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/kit/bench_peers.ipynb #cell-003
+# %% ../../nbs/kit/bench_peers.ipynb #cell-005
 import dataclasses
 import itertools
 import tempfile
@@ -26,7 +26,7 @@ from .bench_training import Trainer
 from .measure import Setting, in_turn, timed_row
 
 
-# %% ../../nbs/kit/bench_peers.ipynb #cell-006
+# %% ../../nbs/kit/bench_peers.ipynb #cell-008
 def mutual_loss(cnn, vit, target):
     "Deep mutual learning of two (B, K, H, W) logits: the labels, and KL from each to the other."
     total = sum(F.cross_entropy(z, target, ignore_index=IGNORE_INDEX) for z in (cnn, vit))
@@ -36,7 +36,7 @@ def mutual_loss(cnn, vit, target):
     return total
 
 
-# %% ../../nbs/kit/bench_peers.ipynb #cell-008
+# %% ../../nbs/kit/bench_peers.ipynb #cell-010
 class UsualPair(nn.Module):
     "DeepLabV3+ of segmentation_models.pytorch and SegFormer of transformers, with their loss."
 
@@ -58,7 +58,7 @@ class UsualPair(nn.Module):
         return mutual_loss(cnn, vit, target)
 
 
-# %% ../../nbs/kit/bench_peers.ipynb #cell-011
+# %% ../../nbs/kit/bench_peers.ipynb #cell-013
 def usual_step(config: Config, source, device) -> Callable:
     "A training step of the usual pair, which reads its own images."
     usual = UsualPair(len(source.classes)).to(device).train()
@@ -77,7 +77,7 @@ def usual_step(config: Config, source, device) -> Callable:
     return step
 
 
-# %% ../../nbs/kit/bench_peers.ipynb #cell-012
+# %% ../../nbs/kit/bench_peers.ipynb #cell-014
 def peers_config(setting: Setting, root: str) -> Config:
     "The pair that both libraries have, on crops that both take."
     pair = {"cnn": "mobilenetv2_100", "vit": "mit_b0", "cnn_decoder": "smp"}
@@ -86,6 +86,7 @@ def peers_config(setting: Setting, root: str) -> Config:
     return dataclasses.replace(config, data=dataclasses.replace(config.data, crop=size))
 
 
+# %% ../../nbs/kit/bench_peers.ipynb #cell-015
 def bench_peers(setting: Setting) -> Iterator[dict]:
     "Training the pair, images a second, against the usual libraries."
     with tempfile.TemporaryDirectory() as folder:

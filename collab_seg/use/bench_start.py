@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/kit/bench_start.ipynb #cell-003
+# %% ../../nbs/kit/bench_start.ipynb #cell-005
 import subprocess  # nosec B404 # starts this Python with fixed arguments, to time it
 import sys
 import time
@@ -18,7 +18,7 @@ from ..core import UserError
 from .measure import Setting, bench_row
 
 
-# %% ../../nbs/kit/bench_start.ipynb #cell-006
+# %% ../../nbs/kit/bench_start.ipynb #cell-008
 def python_seconds(*arguments: str) -> float:
     "Seconds on the wall of a Python with these arguments; a UserError says why it failed."
     began = time.perf_counter()
@@ -32,6 +32,7 @@ def python_seconds(*arguments: str) -> float:
     return time.perf_counter() - began
 
 
+# %% ../../nbs/kit/bench_start.ipynb #cell-009
 def bench_start(setting: Setting) -> Iterator[dict]:
     "Seconds until something is there."
 
@@ -45,7 +46,7 @@ def bench_start(setting: Setting) -> Iterator[dict]:
     yield bench_row("collab-seg --help", "-", (), helped, "at most 1", " s")
 
 
-# %% ../../nbs/kit/bench_start.ipynb #cell-009
+# %% ../../nbs/kit/bench_start.ipynb #cell-012
 def bench_notebooks(setting: Setting) -> Iterator[dict]:
     "Minutes of all notebooks under nbval, two processes."
     where = Path("nbs")

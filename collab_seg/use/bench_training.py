@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["Trainer", "random_batch"]
 
-# %% ../../nbs/kit/bench_training.ipynb #cell-004
+# %% ../../nbs/kit/bench_training.ipynb #cell-006
 import copy
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ from .bench_base import bench_config, camvid_folder, size_text, with_root
 from .measure import Setting, bench_row, in_turn, peak_bytes, timed_row
 
 
-# %% ../../nbs/kit/bench_training.ipynb #cell-007
+# %% ../../nbs/kit/bench_training.ipynb #cell-009
 class Trainer:
     "Two students and one step on them, by the method of the settings."
 
@@ -55,7 +55,7 @@ class Trainer:
         )
 
 
-# %% ../../nbs/kit/bench_training.ipynb #cell-008
+# %% ../../nbs/kit/bench_training.ipynb #cell-010
 def random_batch(
     config: Config,  # its batch size and its crop
     classes: int,  # labels are 0 to classes - 1
@@ -66,7 +66,7 @@ def random_batch(
     return torch.randn(size[0], 3, *size[1:], generator=generator), target
 
 
-# %% ../../nbs/kit/bench_training.ipynb #cell-010
+# %% ../../nbs/kit/bench_training.ipynb #cell-012
 def own_trainer(student: nn.Module, config: Config, device="cpu") -> Callable:
     "A step of one student alone, as one would write it."
     student = student.to(device).train()
@@ -81,7 +81,7 @@ def own_trainer(student: nn.Module, config: Config, device="cpu") -> Callable:
     return step
 
 
-# %% ../../nbs/kit/bench_training.ipynb #cell-013
+# %% ../../nbs/kit/bench_training.ipynb #cell-015
 def together_and_alone(config: Config, classes: int = 11) -> tuple[Callable, list[Callable]]:
     "The collaborative step, and each student's own step, on one batch."
     trainer, batch = Trainer(config, classes), random_batch(config, classes)
@@ -90,6 +90,7 @@ def together_and_alone(config: Config, classes: int = 11) -> tuple[Callable, lis
     return lambda: trainer(*batch), [lambda step=step: step(*batch) for step in own]
 
 
+# %% ../../nbs/kit/bench_training.ipynb #cell-016
 def bench_step(setting: Setting) -> Iterator[dict]:
     "One collaborative step against the sum of the two students' own."
     for preset, batch in (("pocket", 4), ("camvid", 2)):
@@ -105,7 +106,7 @@ def bench_step(setting: Setting) -> Iterator[dict]:
         yield bench_row(what, "sum of the two steps' peaks", (), ratio, "at most 1.1")
 
 
-# %% ../../nbs/kit/bench_training.ipynb #cell-016
+# %% ../../nbs/kit/bench_training.ipynb #cell-019
 def bench_loop(setting: Setting) -> Iterator[dict]:
     "A step that also fetches its batch, against the bare step."
     with tempfile.TemporaryDirectory() as folder:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/kit/bench_use.ipynb #cell-003
+# %% ../../nbs/kit/bench_use.ipynb #cell-005
 import dataclasses
 import itertools
 import sys
@@ -31,7 +31,7 @@ from .lessons import EXAMPLES
 from .measure import Setting, bench_row, in_turn, timed_row
 from .other_libraries import to_smp, to_transformers
 
-# %% ../../nbs/kit/bench_use.ipynb #cell-006
+# %% ../../nbs/kit/bench_use.ipynb #cell-008
 NAMES = ("DeepLabV3+ MobileNetV2", "SegFormer MiT-B0")
 
 
@@ -54,7 +54,7 @@ def deployed_students(quick: bool = False) -> tuple:
     return tuple(each.eval().to(memory_format=torch.channels_last) for each in students)
 
 
-# %% ../../nbs/kit/bench_use.ipynb #cell-009
+# %% ../../nbs/kit/bench_use.ipynb #cell-011
 INFERENCE_SIZES = tuple(itertools.product(((512, 512), (368, 480)), (1, 8)))
 
 
@@ -70,7 +70,7 @@ def class_numbers(logits, size):
     return F.interpolate(logits, size, mode="bilinear", align_corners=False).argmax(1)
 
 
-# %% ../../nbs/kit/bench_use.ipynb #cell-010
+# %% ../../nbs/kit/bench_use.ipynb #cell-012
 def bench_inference(setting: Setting) -> Iterator[dict]:
     "From normalised images to class numbers, against the same architectures elsewhere."
     rivals = elsewhere(*deployed_students(quick=setting.quick))
@@ -91,7 +91,7 @@ def bench_inference(setting: Setting) -> Iterator[dict]:
         yield timed_row(f"{what}, eager", against, (package,), times, "at least 1.2")
 
 
-# %% ../../nbs/kit/bench_use.ipynb #cell-013
+# %% ../../nbs/kit/bench_use.ipynb #cell-015
 def has_compiler() -> bool:
     "Is there a C++ compiler, without which torch.compile cannot work on a CPU?"
     from torch._inductor.cpp_builder import get_cpp_compiler  # takes a second
@@ -103,6 +103,7 @@ def has_compiler() -> bool:
         return False
 
 
+# %% ../../nbs/kit/bench_use.ipynb #cell-016
 def by_openvino(path: Path, threads: int, shape) -> Callable:
     "A student in a file of ONNX, run by OpenVINO on images of one shape."
     import openvino  # optional
@@ -115,6 +116,7 @@ def by_openvino(path: Path, threads: int, shape) -> Callable:
     return lambda image: model(image)[0]
 
 
+# %% ../../nbs/kit/bench_use.ipynb #cell-017
 def by_compiler(deployed: Deployed) -> Callable:
     "A student as torch.compile makes it."
     compiled = torch.compile(deployed)
@@ -126,7 +128,7 @@ def by_compiler(deployed: Deployed) -> Callable:
     return run
 
 
-# %% ../../nbs/kit/bench_use.ipynb #cell-014
+# %% ../../nbs/kit/bench_use.ipynb #cell-018
 def runtimes(deployed: Deployed, folder: str, threads: int, shape) -> Iterator[tuple]:
     "The ways to run an exported student on one shape: name, and a function of uint8 arrays."
     path = Path(folder, "student.onnx")
@@ -143,6 +145,7 @@ def runtimes(deployed: Deployed, folder: str, threads: int, shape) -> Iterator[t
         )
 
 
+# %% ../../nbs/kit/bench_use.ipynb #cell-019
 def best_row(lines: dict) -> dict:
     "The line of the highest ratio; it names the others'."
     best = max(lines, key=lambda name: lines[name]["ratio"])
@@ -151,7 +154,7 @@ def best_row(lines: dict) -> dict:
     return lines[best] | {"what": f"{lines[best]['what']} (others: {others})"}
 
 
-# %% ../../nbs/kit/bench_use.ipynb #cell-016
+# %% ../../nbs/kit/bench_use.ipynb #cell-021
 def exported_rows(student, name: str, setting: Setting) -> Iterator[tuple[str, dict]]:
     "Each runtime's name, and its line against our eager form."
     deployed, size = Deployed(student), (64, 96) if setting.quick else (360, 480)
@@ -173,7 +176,7 @@ def exported_rows(student, name: str, setting: Setting) -> Iterator[tuple[str, d
             yield runtime, timed_row(what, "our eager form", package, times, "at least 2")
 
 
-# %% ../../nbs/kit/bench_use.ipynb #cell-017
+# %% ../../nbs/kit/bench_use.ipynb #cell-022
 def bench_export(setting: Setting) -> Iterator[dict]:
     "The fastest exported form against our own eager one."
     for student, name in zip(deployed_students(quick=setting.quick), NAMES):
@@ -183,7 +186,7 @@ def bench_export(setting: Setting) -> Iterator[dict]:
     yield from export_quality(setting)
 
 
-# %% ../../nbs/kit/bench_use.ipynb #cell-019
+# %% ../../nbs/kit/bench_use.ipynb #cell-024
 def example_miou(run: Callable, scenes, classes: int) -> float:
     "mIoU, in points, of something that turns images into probabilities."
     counted = Confusion(classes)
@@ -192,7 +195,7 @@ def example_miou(run: Callable, scenes, classes: int) -> float:
     return 100 * counted.score().miou
 
 
-# %% ../../nbs/kit/bench_use.ipynb #cell-021
+# %% ../../nbs/kit/bench_use.ipynb #cell-026
 def example_student(setting: Setting) -> tuple[Deployed, list, int]:
     "The CNN of the package's example at its end, a few scenes, and the number of classes."
     run, source = EXAMPLES / "collab", open_source(PRESETS["toy"].data)
@@ -203,7 +206,7 @@ def example_student(setting: Setting) -> tuple[Deployed, list, int]:
     return Deployed(cnn), [scenes[i] for i in range(2 if setting.quick else 40)], classes
 
 
-# %% ../../nbs/kit/bench_use.ipynb #cell-022
+# %% ../../nbs/kit/bench_use.ipynb #cell-027
 def export_quality(setting: Setting) -> Iterator[dict]:
     "Does a trained student score the same in each form?"
     deployed, scenes, classes = example_student(setting)

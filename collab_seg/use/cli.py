@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["parse", "main"]
 
-# %% ../../nbs/kit/cli.ipynb #cell-003
+# %% ../../nbs/kit/cli.ipynb #cell-005
 import contextlib
 import inspect
 import io
@@ -30,7 +30,7 @@ from .commands_use import Eval, Export, Predict
 from .processes import Died, run_processes
 
 
-# %% ../../nbs/kit/cli.ipynb #cell-006
+# %% ../../nbs/kit/cli.ipynb #cell-008
 def value_of(arguments: list[str], flag: str) -> str | None:
     "What stands behind a flag on the command line; None if the flag is not there."
     for place, argument in enumerate(arguments):
@@ -39,6 +39,7 @@ def value_of(arguments: list[str], flag: str) -> str | None:
             return value if equals else (arguments + [""])[place + 1]
 
 
+# %% ../../nbs/kit/cli.ipynb #cell-009
 def config_from_run(run) -> Config:
     "The settings of a finished run, with its students as first weights."
     config = finished_config(run)
@@ -46,7 +47,7 @@ def config_from_run(run) -> Config:
     return replace(config, students=replace(config.students, **first))
 
 
-# %% ../../nbs/kit/cli.ipynb #cell-007
+# %% ../../nbs/kit/cli.ipynb #cell-010
 def starting_config(arguments: list[str]) -> Config:
     "The settings that flags start from: those of --preset or --config-file, else the defaults."
     flags = ("--preset", "--config-file", "--from", "--resume")
@@ -66,7 +67,7 @@ def starting_config(arguments: list[str]) -> Config:
     return PRESETS[one_of("preset", preset, PRESETS)]
 
 
-# %% ../../nbs/kit/cli.ipynb #cell-010
+# %% ../../nbs/kit/cli.ipynb #cell-013
 HELP_TEXT = """\
 Two students, a CNN and a ViT, learn semantic segmentation together and teach each other.
 
@@ -80,7 +81,7 @@ First steps:
   collab-seg study studies/toy_smoke.toml              many runs from one file, into one table
   collab-seg reproduce RUN                             the same run again, to the last digit"""
 
-# %% ../../nbs/kit/cli.ipynb #cell-011
+# %% ../../nbs/kit/cli.ipynb #cell-014
 COMMANDS = {
     "eval": Eval,
     "predict": Predict,
@@ -115,7 +116,7 @@ def commands(config: Config, arguments=()):
     return every
 
 
-# %% ../../nbs/kit/cli.ipynb #cell-013
+# %% ../../nbs/kit/cli.ipynb #cell-016
 def one_line(box: str) -> str:
     "The message of a framed error as one line: what was wrong, and what was perhaps meant."
     drawn = "│" in box  # else the terminal knows no such letters, and the title is a part
@@ -131,6 +132,7 @@ def one_line(box: str) -> str:
     return re.sub(r"\s+", " ", "; ".join(said)) or " ".join(box.split())
 
 
+# %% ../../nbs/kit/cli.ipynb #cell-017
 def spread_commas(arguments: list[str], flags=("--void", "--label-values")) -> list[str]:
     "Numbers behind these flags may stand with commas between, as `--label-values 0,255`."
     spread, inside = [], False
@@ -144,7 +146,7 @@ def spread_commas(arguments: list[str], flags=("--void", "--label-values")) -> l
     return spread
 
 
-# %% ../../nbs/kit/cli.ipynb #cell-015
+# %% ../../nbs/kit/cli.ipynb #cell-019
 def parse(
     arguments: list[str],  # the words behind `collab-seg`
 ):  # a command: a dataclass with a method `run`
@@ -165,7 +167,7 @@ def parse(
             raise
 
 
-# %% ../../nbs/kit/cli.ipynb #cell-018
+# %% ../../nbs/kit/cli.ipynb #cell-022
 def run_command(command, arguments: list[str]) -> int:
     "Run a command here, or in several processes; its exit code."
     alone = "RANK" not in os.environ
@@ -177,6 +179,7 @@ def run_command(command, arguments: list[str]) -> int:
     return code or 0
 
 
+# %% ../../nbs/kit/cli.ipynb #cell-023
 def said_in_one_line(error: BaseException, command) -> str:
     "What is said about an error that is no bug."
     if isinstance(error, UserError):
@@ -192,12 +195,13 @@ def said_in_one_line(error: BaseException, command) -> str:
     return f"{start}collab-seg: {error}"
 
 
-# %% ../../nbs/kit/cli.ipynb #cell-019
+# %% ../../nbs/kit/cli.ipynb #cell-024
 def is_stopped(error: BaseException) -> bool:
     "Did SIGTERM or a time limit stop training? Its exception is imported only where training was."
     return type(error).__name__ == "Stopped"
 
 
+# %% ../../nbs/kit/cli.ipynb #cell-025
 def code_of(error: BaseException) -> int | None:
     "The exit code that an error means; None for a bug."
     if isinstance(error, UserError):
@@ -213,7 +217,7 @@ def code_of(error: BaseException) -> int | None:
     return 128 + error.signal if is_stopped(error) else None
 
 
-# %% ../../nbs/kit/cli.ipynb #cell-021
+# %% ../../nbs/kit/cli.ipynb #cell-027
 def main(
     arguments: list[str] | None = None,  # the words behind `collab-seg`; None: those of the shell
 ) -> int:

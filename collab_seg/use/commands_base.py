@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ["read_config"]
 
-# %% ../../nbs/kit/commands_base.ipynb #cell-003
+# %% ../../nbs/kit/commands_base.ipynb #cell-005
 import json
 import os
 import sys
@@ -17,7 +17,7 @@ from ..core import UserError
 from ..files import read_text, write_atomic
 
 
-# %% ../../nbs/kit/commands_base.ipynb #cell-006
+# %% ../../nbs/kit/commands_base.ipynb #cell-008
 def read_config(
     path,  # such as RUN/config.json
 ) -> Config:
@@ -28,7 +28,7 @@ def read_config(
     return config_from_json(read_text(path), str(path))
 
 
-# %% ../../nbs/kit/commands_base.ipynb #cell-009
+# %% ../../nbs/kit/commands_base.ipynb #cell-011
 def ignored_settings(given: Config, kept: Config) -> list[str]:
     "Settings on a command line that a run which goes on with its own does not take."
     given, kept, usual = (asdict(config) for config in (given, kept, Config()))
@@ -40,13 +40,13 @@ def ignored_settings(given: Config, kept: Config) -> list[str]:
     ]
 
 
-# %% ../../nbs/kit/commands_base.ipynb #cell-012
+# %% ../../nbs/kit/commands_base.ipynb #cell-014
 def is_main() -> bool:
     "Is this the process that writes and speaks? The only one, or the first of several."
     return os.environ.get("RANK", "0") == "0"
 
 
-# %% ../../nbs/kit/commands_base.ipynb #cell-015
+# %% ../../nbs/kit/commands_base.ipynb #cell-017
 # Imports in functions of commands are late, for `collab-seg --help` must not wait for PyTorch.
 def finished_config(run) -> Config:
     "The settings of a run that was trained to its end; UserError for any other."
@@ -57,7 +57,7 @@ def finished_config(run) -> Config:
     return run.config
 
 
-# %% ../../nbs/kit/commands_base.ipynb #cell-016
+# %% ../../nbs/kit/commands_base.ipynb #cell-018
 def stretched_count(scenes, student) -> int:
     "How many images all processes together stretched to the run's shape."
     import torch
@@ -68,6 +68,7 @@ def stretched_count(scenes, student) -> int:
     return int(of_all(torch.tensor(len(scenes.stretched), device=device)))
 
 
+# %% ../../nbs/kit/commands_base.ipynb #cell-019
 def warn_of_stretching(stretched: int, scenes) -> None:
     "Say that these images were not scored in their own shape."
     size = "x".join(map(str, scenes.size))
@@ -79,7 +80,7 @@ def warn_of_stretching(stretched: int, scenes) -> None:
     )
 
 
-# %% ../../nbs/kit/commands_base.ipynb #cell-017
+# %% ../../nbs/kit/commands_base.ipynb #cell-020
 def print_scores(scores, source, split: str, students, scenes, class_balance) -> None:
     "The table of both students and their average, and what should be known about it."
     from collab_seg.training.scores import score_notes, score_table
@@ -90,6 +91,7 @@ def print_scores(scores, source, split: str, students, scenes, class_balance) ->
         print(note)
 
 
+# %% ../../nbs/kit/commands_base.ipynb #cell-021
 def write_scores(run, scores, source, split: str, json_path, csv_path, feeding: dict) -> None:
     "Write a row a student: as JSON, and appended to a CSV file if there is one to append to."
     from collab_seg.csv_tables import append_rows
@@ -104,7 +106,7 @@ def write_scores(run, scores, source, split: str, json_path, csv_path, feeding: 
     write_atomic(path, json.dumps(rows, indent=2) + "\n")
 
 
-# %% ../../nbs/kit/commands_base.ipynb #cell-018
+# %% ../../nbs/kit/commands_base.ipynb #cell-022
 def report_scores(
     run, split, data=None, root=None, json_path=None, csv_path=None, progress=True, **feeding
 ):

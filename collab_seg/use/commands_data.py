@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/kit/commands_data.ipynb #cell-003
+# %% ../../nbs/kit/commands_data.ipynb #cell-005
 import inspect
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -16,7 +16,7 @@ from ..config import ImageConfig
 from ..core import UserError, one_of
 
 
-# %% ../../nbs/kit/commands_data.ipynb #cell-006
+# %% ../../nbs/kit/commands_data.ipynb #cell-008
 def source_text(source) -> str:
     "A data set that this kit knows, in four lines."
     splits = ", ".join(f"{name} {count}" for name, count in source.splits.items())
@@ -29,6 +29,7 @@ def source_text(source) -> str:
     )
 
 
+# %% ../../nbs/kit/commands_data.ipynb #cell-009
 @dataclass(frozen=True)
 class DataList:
     "Show the data sets that this kit knows."
@@ -47,7 +48,7 @@ class DataList:
             print(f"{name}, after collab-seg data convert {name}: {inspect.getdoc(reader)}")
 
 
-# %% ../../nbs/kit/commands_data.ipynb #cell-009
+# %% ../../nbs/kit/commands_data.ipynb #cell-012
 @dataclass(frozen=True)
 class DataShow(ImageConfig):
     "Write a picture of a few images of a data set with their labels."
@@ -65,7 +66,7 @@ class DataShow(ImageConfig):
         print(f"wrote {save_overview(self.out, source, self.split, self.root, self.count)}")
 
 
-# %% ../../nbs/kit/commands_data.ipynb #cell-012
+# %% ../../nbs/kit/commands_data.ipynb #cell-015
 @dataclass(frozen=True)
 class DataCheck(ImageConfig):
     "Read every file of a data set; report all problems in one pass, with a count and names."
@@ -85,7 +86,7 @@ class DataCheck(ImageConfig):
             raise UserError(f"{self.data}: {problems} problem{'s' * (problems > 1)} found")
 
 
-# %% ../../nbs/kit/commands_data.ipynb #cell-016
+# %% ../../nbs/kit/commands_data.ipynb #cell-019
 def convert_data(command) -> str:
     "Write the data set that the command names as Parquet files; the folder."
     from collab_seg.data.base import OWN, SOURCES
@@ -105,7 +106,7 @@ def convert_data(command) -> str:
     return convert(source, command.root, command.out, command.progress)
 
 
-# %% ../../nbs/kit/commands_data.ipynb #cell-017
+# %% ../../nbs/kit/commands_data.ipynb #cell-020
 Names = tuple[str, ...]
 Way = Literal["upright", "stored"] | None
 

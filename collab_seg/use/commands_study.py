@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/kit/commands_study.ipynb #cell-003
+# %% ../../nbs/kit/commands_study.ipynb #cell-005
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +15,7 @@ from ..core import UserError, one_of
 from ..presets import PAIRS, PRESETS
 
 
-# %% ../../nbs/kit/commands_study.ipynb #cell-006
+# %% ../../nbs/kit/commands_study.ipynb #cell-008
 def job_options(given: tuple[str, ...]) -> dict:
     "Settings for submitit from NAME=VALUE; whole numbers become numbers."
     options = dict(text.partition("=")[::2] for text in given)
@@ -24,6 +24,7 @@ def job_options(given: tuple[str, ...]) -> dict:
     return {name: int(value) if value.isdigit() else value for name, value in options.items()}
 
 
+# %% ../../nbs/kit/commands_study.ipynb #cell-009
 def do_study(command) -> None:
     "Do a study here, or send its shards to a cluster."
     from collab_seg.studies.cluster import launch
@@ -41,7 +42,7 @@ def do_study(command) -> None:
         launch(*what, command.cluster, job_options(command.job), command.progress)
 
 
-# %% ../../nbs/kit/commands_study.ipynb #cell-008
+# %% ../../nbs/kit/commands_study.ipynb #cell-011
 Words = tuple[str, ...]
 Cluster = Literal["slurm", "local"] | None
 
@@ -79,7 +80,7 @@ class Study:
         do_study(self)
 
 
-# %% ../../nbs/kit/commands_study.ipynb #cell-014
+# %% ../../nbs/kit/commands_study.ipynb #cell-017
 @dataclass(frozen=True)
 class Reproduce:
     """Run a run again from its config.json and compare every figure; exit code 1 if one differs.
@@ -111,7 +112,7 @@ class Reproduce:
         return 1 if result.differ else 0
 
 
-# %% ../../nbs/kit/commands_study.ipynb #cell-017
+# %% ../../nbs/kit/commands_study.ipynb #cell-020
 @dataclass(frozen=True)
 class Cost:
     """Say what a run costs: FLOPs, counted, and GPU hours, from steps that were measured.
@@ -137,7 +138,7 @@ class Cost:
         print(f"FLOPs are of one crop, forward and backward; hours are of {MEASURED}")
 
 
-# %% ../../nbs/kit/commands_study.ipynb #cell-019
+# %% ../../nbs/kit/commands_study.ipynb #cell-022
 @dataclass(frozen=True)
 class Bench:
     """Time each part of the kit beside what you would use instead, in turn; write a table.
@@ -164,7 +165,7 @@ class Bench:
         do_benches(self)
 
 
-# %% ../../nbs/kit/commands_study.ipynb #cell-020
+# %% ../../nbs/kit/commands_study.ipynb #cell-023
 def do_benches(command: Bench) -> None:
     "Measure, print a line for each, and write the table unless it was quick."
     from collab_seg.use.bench import run_benches, write_benches
@@ -183,7 +184,7 @@ def do_benches(command: Bench) -> None:
         print(f"written: {write_benches(command.out, table)}")
 
 
-# %% ../../nbs/kit/commands_study.ipynb #cell-023
+# %% ../../nbs/kit/commands_study.ipynb #cell-026
 @dataclass(frozen=True)
 class Explore:
     """See in a browser who teaches whom, with sliders (needs collab_seg[learn]).
@@ -209,7 +210,7 @@ class Explore:
         serve(self.runs, self.root, self.port, self.browser)
 
 
-# %% ../../nbs/kit/commands_study.ipynb #cell-024
+# %% ../../nbs/kit/commands_study.ipynb #cell-027
 @dataclass(frozen=True)
 class Methods:
     "List every method: its terms, their weights, where it comes from."
@@ -223,7 +224,7 @@ class Methods:
         print(pd.DataFrame(method_rows(DistillConfig())).to_string())
 
 
-# %% ../../nbs/kit/commands_study.ipynb #cell-025
+# %% ../../nbs/kit/commands_study.ipynb #cell-028
 @dataclass(frozen=True)
 class Report:
     """Make tables and figures from the CSV files of studies, and from nothing else.

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/kit/commands_train.ipynb #cell-003
+# %% ../../nbs/kit/commands_train.ipynb #cell-005
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from ..training.files import RunFiles
 from .commands_base import ignored_settings, is_main, report_scores
 
 
-# %% ../../nbs/kit/commands_train.ipynb #cell-006
+# %% ../../nbs/kit/commands_train.ipynb #cell-008
 @dataclass(frozen=True)
 class NewRun:
     "Where a run's settings come from, and where it goes."
@@ -50,7 +50,7 @@ class NewRun:
         return "nothing was written; the same command starts again"
 
 
-# %% ../../nbs/kit/commands_train.ipynb #cell-009
+# %% ../../nbs/kit/commands_train.ipynb #cell-011
 def settings_of(command: NewRun) -> Config:
     "The settings to train with: the command's, or those of the run that goes on."
     if not command.resume:
@@ -69,6 +69,7 @@ def settings_of(command: NewRun) -> Config:
     return config
 
 
+# %% ../../nbs/kit/commands_train.ipynb #cell-012
 def check_before_training(command, config: Config) -> None:
     "UserError for what must not wait for the end: no validation images, a wrong number."
     from collab_seg.data.sources import open_source
@@ -83,7 +84,7 @@ def check_before_training(command, config: Config) -> None:
         raise UserError(f"snapshots is {command.snapshots}; needed: 0 or more")
 
 
-# %% ../../nbs/kit/commands_train.ipynb #cell-010
+# %% ../../nbs/kit/commands_train.ipynb #cell-013
 def train_and_score(command, config: Config) -> None:
     "Train, score both students, and write a picture of who teaches whom."
     from collab_seg.training.loop import train
@@ -107,7 +108,7 @@ def train_and_score(command, config: Config) -> None:
         print(f"the run: {run}\nimage, truth, predictions and who teaches whom: {picture}")
 
 
-# %% ../../nbs/kit/commands_train.ipynb #cell-011
+# %% ../../nbs/kit/commands_train.ipynb #cell-014
 Trackers = Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], UseAppendAction]
 
 

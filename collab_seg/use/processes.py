@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/kit/processes.ipynb #cell-003
+# %% ../../nbs/kit/processes.ipynb #cell-005
 import contextlib
 import os
 import signal
@@ -17,7 +17,7 @@ import time
 from ..core import UserError
 
 
-# %% ../../nbs/kit/processes.ipynb #cell-005
+# %% ../../nbs/kit/processes.ipynb #cell-007
 def free_port() -> str:
     "A port of this machine that nobody uses."
     with socket.socket() as free:
@@ -25,6 +25,7 @@ def free_port() -> str:
         return str(free.getsockname()[1])
 
 
+# %% ../../nbs/kit/processes.ipynb #cell-008
 def worker_environments(count: int) -> list[dict]:
     "What each of `count` processes finds in its environment."
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // count))
@@ -39,7 +40,7 @@ def worker_environments(count: int) -> list[dict]:
     return [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
 
 
-# %% ../../nbs/kit/processes.ipynb #cell-008
+# %% ../../nbs/kit/processes.ipynb #cell-011
 def start_processes(count: int, arguments: list[str], program=("-m", "collab_seg")) -> list:
     "The same command in `count` processes on this machine, each told its number."
     command = [sys.executable, *program, *arguments]
@@ -49,7 +50,7 @@ def start_processes(count: int, arguments: list[str], program=("-m", "collab_seg
     ]
 
 
-# %% ../../nbs/kit/processes.ipynb #cell-011
+# %% ../../nbs/kit/processes.ipynb #cell-014
 def wait_for_all(workers: list, patience: float) -> int | None:
     "Wait; some seconds after one has failed, end the others. The number of the first that failed."
     first, since = None, None  # the process that failed first, and when
@@ -64,7 +65,7 @@ def wait_for_all(workers: list, patience: float) -> int | None:
     return first
 
 
-# %% ../../nbs/kit/processes.ipynb #cell-013
+# %% ../../nbs/kit/processes.ipynb #cell-016
 @contextlib.contextmanager
 def passing_signals_on(workers: list):
     "While this lasts, Ctrl-C and SIGTERM go to the workers."
@@ -81,11 +82,12 @@ def passing_signals_on(workers: list):
             signal.signal(number, handler)
 
 
-# %% ../../nbs/kit/processes.ipynb #cell-016
+# %% ../../nbs/kit/processes.ipynb #cell-019
 class Died(Exception):
     "A process of several was killed; the message says how to go on."
 
 
+# %% ../../nbs/kit/processes.ipynb #cell-020
 def joint_exit_code(codes: list[int], first: int | None, run) -> int:
     "One exit code for all: that of the first that failed; `Died` if a signal killed it."
     code = max(codes) if first is None else codes[first]
@@ -97,6 +99,7 @@ def joint_exit_code(codes: list[int], first: int | None, run) -> int:
     return code
 
 
+# %% ../../nbs/kit/processes.ipynb #cell-021
 def run_processes(count: int, arguments: list[str], run="RUN", patience: float = 10.0) -> int:
     "Run a command in several processes; the exit code of the first that failed."
     if count < 1:
