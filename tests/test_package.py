@@ -126,7 +126,8 @@ def test_the_first_cell_of_a_notebook_fetches_and_installs_where_nothing_is(tmp_
     from badges import first_cells
 
     cell = "".join(first_cells("course/04_hfd")[1]["source"])
-    address = cell.partition('"--depth", "1", "')[2].partition('"')[0]
+    address = cell.partition('address = "')[2].partition('"')[0]
+    assert address.startswith("https://")
     venv.create(tmp_path / "bare", with_pip=True)
     redirect = {
         "GIT_CONFIG_COUNT": "2",

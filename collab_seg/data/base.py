@@ -50,10 +50,9 @@ def register(
 def register_own(
     name: str,  # as in `--data NAME`
     make: Callable,  # (settings: ImageConfig) -> Source
-) -> Callable:
+) -> None:
     "Make data of the user's known by a name; its source is made from the settings."
     OWN[name] = make
-    return make
 
 
 # %% ../../nbs/kit/data_base.ipynb #cell-013

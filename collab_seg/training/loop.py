@@ -111,7 +111,7 @@ class Watch:
     def __init__(self, work: Training, source: Source, progress: bool):
         self.work, self.main = work, work.accelerator.is_main_process
         self.tracked, self.shown = Tracked(work.accelerator), None
-        self.tracked.start(work.run, work.start, dataclasses.asdict(work.config))
+        self.tracked.start(work.run.folder, work.start, dataclasses.asdict(work.config))
         data, steps = work.config.data, work.config.optim.steps
         if work.accelerator.trackers and "val" in source.splits:
             self.shown = Scenes(source, "val", data.root, data.read_size, cache=False)

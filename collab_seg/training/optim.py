@@ -47,11 +47,12 @@ def learning_rate(
     config: OptimConfig,  # lr, steps, warmup and schedule
 ) -> float:
     "The rate at a step: a linear warm-up, then down to 0 as the schedule says."
+    fall = SCHEDULES[one_of("schedule", config.schedule, SCHEDULES)]
     rise = config.warmup * config.steps
     if step < rise:
         return config.lr * (step + 1) / (rise + 1)
     left = 1 - (step - rise) / max(1.0, config.steps - rise)
-    return config.lr * SCHEDULES[one_of("schedule", config.schedule, SCHEDULES)](left)
+    return config.lr * fall(left)
 
 
 # %% ../../nbs/kit/training_optim.ipynb #cell-012
@@ -112,6 +113,7 @@ def make_optimizer(
     config: OptimConfig,  # rates, decays, and the CNN's optimiser
 ) -> torch.optim.Optimizer:
     "One optimiser for a pair, whose CNN may have another one than the ViT."
+    one_of("schedule", config.schedule, SCHEDULES)  # not found out in the middle of a run
     made: dict[str, list] = {}
     for (kind, lr, decay), params in _grouped(pair, config).items():
         group = {"params": params, "lr": lr, "weight_decay": decay, "factor": lr / config.lr}
