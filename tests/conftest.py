@@ -11,12 +11,14 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("COLLAB_SEG_CACHE", tempfile.mkdtemp(prefix="collab_seg_cache_"))
-DEVICE = os.environ.get(
-    "COLLAB_SEG_TEST_DEVICE", "cpu"
-)  # auto: what the tests train is trained on a GPU
-RELIABILITY: dict[
-    str, list[int]
-] = {}  # fault -> how often tried, survived, and how often something was lost
+DEVICE = os.environ.get("COLLAB_SEG_TEST_DEVICE", "cpu")  # auto: the tests train on a GPU
+# flags of a run on ToyScapes that takes seconds, and of one on small pictures of any data
+TINY = f"--preset toy --size 48 64 --crop 48 64 --batch-size 2 --device {DEVICE}".split()
+SMALL = (
+    "--size 32 48 --crop 32 48 --cnn mobilenetv2_050 --decoder-width 16 --head-width 16 "
+    f"--steps 2 --batch-size 2 --device {DEVICE} --no-progress"
+).split()
+RELIABILITY: dict[str, list[int]] = {}  # fault -> how often tried, survived, something lost
 
 
 def record(fault, tried, survived, lost):

@@ -11,10 +11,11 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import conftest
 import numpy as np
 import pytest
 import torch
-from conftest import DEVICE, record, tiny_config
+from conftest import record, tiny_config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -696,29 +697,7 @@ def test_settings_that_are_no_text(name, refused, tmp_path):
 
 # Runs and their checkpoints
 
-SMALL = [
-    "--preset",
-    "pocket",
-    "--size",
-    "32",
-    "48",
-    "--crop",
-    "32",
-    "48",
-    "--cnn",
-    "mobilenetv2_050",
-    "--decoder-width",
-    "16",
-    "--head-width",
-    "16",
-    "--steps",
-    "2",
-    "--batch-size",
-    "2",
-    "--device",
-    DEVICE,
-    "--no-progress",
-]
+SMALL = ["--preset", "pocket", *conftest.SMALL]
 
 
 class Bomb:

@@ -9,24 +9,10 @@ import time
 
 import numpy as np
 import pytest
-from conftest import DEVICE
+from conftest import TINY
 from PIL import Image
 
 COMMAND = [sys.executable, "-m", "collab_seg"]
-TINY = [
-    "--preset",
-    "toy",
-    "--size",
-    "48",
-    "64",
-    "--crop",
-    "48",
-    "64",
-    "--batch-size",
-    "2",
-    "--device",
-    DEVICE,
-]
 
 
 def call(*arguments, cwd=None):

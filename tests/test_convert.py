@@ -98,6 +98,12 @@ def coco_set(root, table, split="train", names=None):
     return ImageConfig(root=str(root)), (f"{split}={split}.json",)
 
 
+def convert_coco(root, files, out, *more):
+    """Call the command; returns its exit code."""
+    command = ["data", "convert", "coco", "--root", str(root), "--annotations", *files]
+    return cli.main([*command, "--out", str(out), "--no-progress", *more])
+
+
 def labels_in(out, split="train"):
     """The label maps of a converted data set by the names of their images, as training reads them."""
     read_hf.cache_clear()
@@ -272,23 +278,7 @@ def test_each_part_has_its_file_and_the_ids_of_a_category_must_agree(tmp_path, c
         write(root / f"annotations/instances_{folder}.json", table)
     out = tmp_path / "out"
     files = [f"{split}={root}/annotations/instances_{split}2017.json" for split in ("train", "val")]
-    assert (
-        cli.main(
-            [
-                "data",
-                "convert",
-                "coco",
-                "--root",
-                str(root),
-                "--annotations",
-                *files,
-                "--out",
-                str(out),
-                "--no-progress",
-            ]
-        )
-        == 0
-    )
+    assert convert_coco(root, files, out) == 0
     assert "wrote" in capsys.readouterr().out
     source, labels = labels_in(out, "val")
     assert source.splits == {"train": 2, "val": 2} and [*labels] == [
@@ -296,22 +286,7 @@ def test_each_part_has_its_file_and_the_ids_of_a_category_must_agree(tmp_path, c
         "val2017/p1.png",
     ]
     write(root / "annotations/instances_val2017.json", coco_table(2, ((3, "cup"), (7, "table"))))
-    assert (
-        cli.main(
-            [
-                "data",
-                "convert",
-                "coco",
-                "--root",
-                str(root),
-                "--annotations",
-                *files,
-                "--out",
-                str(tmp_path / "b"),
-            ]
-        )
-        == 2
-    )
+    assert convert_coco(root, files, tmp_path / "b") == 2
     assert "the same in all files" in capsys.readouterr().err
 
 
@@ -458,21 +433,8 @@ def test_a_coco_file_with_a_mistake_is_answered_in_one_line(name, tmp_path, caps
     table, words = WRONG_COCO[name]
     coco_set(tmp_path / "set", coco_table())
     write(tmp_path / "set/train.json", table)
-    command = [
-        "data",
-        "convert",
-        "coco",
-        "--root",
-        str(tmp_path / "set"),
-        "--annotations",
-        "train=train.json",
-        "--val-fraction",
-        "0",
-        "--out",
-        str(tmp_path / "out"),
-        "--no-progress",
-    ]
-    assert cli.main(command) == 2
+    files = ["train=train.json"]
+    assert convert_coco(tmp_path / "set", files, tmp_path / "out", "--val-fraction", "0") == 2
     said = capsys.readouterr().err.strip()
     assert words in said and "needed" in said and "\n" not in said
     assert not [*tmp_path.glob("*out*"), *tmp_path.glob(".*out*")]
@@ -859,25 +821,8 @@ def test_turned_photos_of_yolo_are_asked_about(tmp_path):
 def test_outlines_need_pycocotools_and_say_so(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     coco_set(tmp_path / "set", coco_table(annotations=polygons_of()))
-    assert (
-        cli.main(
-            [
-                "data",
-                "convert",
-                "coco",
-                "--root",
-                str(tmp_path / "set"),
-                "--annotations",
-                "train=train.json",
-                "--val-fraction",
-                "0",
-                "--out",
-                str(tmp_path / "out"),
-                "--no-progress",
-            ]
-        )
-        == 2
-    )
+    files = ["train=train.json"]
+    assert convert_coco(tmp_path / "set", files, tmp_path / "out", "--val-fraction", "0") == 2
     said = capsys.readouterr().err
     assert (
         'pip install "collab_seg[convert]"' in said
@@ -971,20 +916,9 @@ def test_settings_without_a_use_are_refused(arguments, words, tmp_path, capsys):
 
 def test_only_one_part_can_be_written(tmp_path, capsys):
     settings, files = coco_set(tmp_path / "set", coco_table(annotations=polygons_of()))
-    command = [
-        "data",
-        "convert",
-        "coco",
-        "--root",
-        settings.root,
-        "--annotations",
-        f"val={settings.root}/train.json",
-        "--out",
-        str(tmp_path / "out"),
-        "--no-progress",
-    ]
-    assert cli.main([*command, "--split", "train"]) == 2 and "split" in capsys.readouterr().err
-    assert cli.main([*command, "--split", "val"]) == 0
+    given = settings.root, [f"val={settings.root}/train.json"], tmp_path / "out"
+    assert convert_coco(*given, "--split", "train") == 2 and "split" in capsys.readouterr().err
+    assert convert_coco(*given, "--split", "val") == 0
     assert [path.name for path in (tmp_path / "out/data").iterdir()] == [
         "val-00000-of-00001.parquet"
     ]

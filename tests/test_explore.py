@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import DEVICE, tiny_config
+from conftest import TINY, tiny_config
 
 from collab_seg.core import IGNORE_INDEX, UserError
 from collab_seg.data.views import normalize
@@ -273,21 +273,7 @@ def test_without_ipywidgets_only_the_widgets_are_missing(monkeypatch):
 
 
 def test_train_keeps_snapshots(tmp_path, capsys):
-    flags = [
-        "--preset",
-        "toy",
-        "--size",
-        "48",
-        "64",
-        "--crop",
-        "48",
-        "64",
-        "--batch-size",
-        "2",
-        "--device",
-        DEVICE,
-        "--no-progress",
-    ]
+    flags = [*TINY, "--no-progress"]
     assert (
         main(["train", *flags, "--steps", "4", "--snapshots", "-1", "--out", str(tmp_path / "run")])
         == 2

@@ -15,19 +15,7 @@ from safetensors.torch import load_file
 from test_track import assert_same, events, table
 
 FROZEN = str(Path(__file__).parent / "helpers" / "frozen_norms.py")
-TINY = [
-    "--preset",
-    "toy",
-    "--size",
-    "32",
-    "48",
-    "--crop",
-    "32",
-    "48",
-    "--device",
-    "cpu",
-    "--no-progress",
-]
+TINY = "--preset toy --size 32 48 --crop 32 48 --device cpu --no-progress".split()
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu"]
@@ -149,7 +137,7 @@ def test_a_batch_that_cannot_be_shared_is_one_mistake(tmp_path):
 @pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_all_processes_stop_after_the_same_step(number, code, tmp_path):
     run = tmp_path / "run"
-    process = start(run, "400")
+    process = start(run, "400", "--num-processes", "2")
     with survives("Ctrl-C or SIGTERM"):
         process.send_signal(number)
         _, said = process.communicate(timeout=60)
@@ -157,7 +145,8 @@ def test_all_processes_stop_after_the_same_step(number, code, tmp_path):
         assert (run / "state.json").exists()
 
 
-def start(run, steps):
+def start(run, steps, *more):
+    """A run that has just written its first checkpoint."""
     command = [
         sys.executable,
         "-m",
@@ -168,12 +157,11 @@ def start(run, steps):
         steps,
         "--batch-size",
         "4",
-        "--num-processes",
-        "2",
         "--save-every",
         "5",
         "--out",
         str(run),
+        *more,
     ]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
@@ -189,7 +177,7 @@ def start(run, steps):
 
 def test_when_one_process_dies_the_other_stops_soon_and_the_run_goes_on(tmp_path):
     run = tmp_path / "run"
-    process = start(run, "60")
+    process = start(run, "60", "--num-processes", "2")
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     if not children.exists():
         pytest.skip("this system does not tell a process's children")
@@ -211,31 +199,7 @@ def test_when_one_process_dies_the_other_stops_soon_and_the_run_goes_on(tmp_path
 
 def test_a_dead_data_worker_is_one_line(tmp_path):
     run = tmp_path / "run"
-    command = [
-        sys.executable,
-        "-m",
-        "collab_seg",
-        "train",
-        *TINY,
-        "--steps",
-        "400",
-        "--batch-size",
-        "4",
-        "--workers",
-        "1",
-        "--save-every",
-        "5",
-        "--out",
-        str(run),
-    ]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
-    )
-    deadline = time.monotonic() + 120
-    while (
-        not (run / "state.json").exists() and time.monotonic() < deadline and process.poll() is None
-    ):
-        time.sleep(0.05)
+    process = start(run, "400", "--workers", "1")
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     if not children.exists():
         pytest.skip("this system does not tell a process's children")

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import torchvision
-from conftest import DEVICE
+from conftest import SMALL
 from PIL import Image
 
 from collab_seg.config import DataConfig, ImageConfig
@@ -60,27 +60,6 @@ TRAIN_IDS = {
     32: 17,
     33: 18,
 }
-SMALL = [
-    "--size",
-    "32",
-    "48",
-    "--crop",
-    "32",
-    "48",
-    "--cnn",
-    "mobilenetv2_050",
-    "--decoder-width",
-    "16",
-    "--head-width",
-    "16",
-    "--steps",
-    "2",
-    "--batch-size",
-    "2",
-    "--device",
-    DEVICE,
-    "--no-progress",
-]
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -13,20 +13,7 @@ torch.set_num_threads(1)
 for split in ("train", "val"):  # drawn once, before the processes are forked
     get_source("toyscapes").load(None, split)
 
-TINY = [
-    "--preset",
-    "toy",
-    "--size",
-    "32",
-    "48",
-    "--crop",
-    "32",
-    "48",
-    "--batch-size",
-    "2",
-    "--device",
-    "cpu",
-]
+TINY = "--preset toy --size 32 48 --crop 32 48 --batch-size 2 --device cpu".split()
 
 
 def work(run: str, steps: int, progress) -> None:
