@@ -11,7 +11,7 @@ from pathlib import Path
 
 # %% ../../nbs/kit/training_files.ipynb #cell-006
 class RunFiles:
-    "What the files of a run are called; nothing is read."
+    "What the files of a run are called; none is opened."
 
     LOGS = ("metrics.csv", "speed.csv")  # a row a step
 
@@ -25,10 +25,8 @@ class RunFiles:
         self.environment_file, self.state_file = self / "environment.json", self / "state.json"
         self.metrics, self.speed = (self / name for name in self.LOGS)
         self.pictures, self.snapshots = self / "pictures.png", self / "snapshots"
-        self.plan_file, self.ages_file = (
-            self.snapshots / "steps.json",
-            self.snapshots / "scores.csv",
-        )
+        self.plan_file = self.snapshots / "steps.json"
+        self.ages_file = self.snapshots / "scores.csv"
         self.rows_file, self.failed_file = self / "rows.json", self / "failed.json"  # of a study
 
     def __truediv__(self, name) -> Path:
@@ -41,15 +39,16 @@ class RunFiles:
 
     def student(self, kind: str, step: int | None = None) -> Path:  # cnn or vit; with a snapshot
         "The file of a student, at the end or as it was after a step."
-        return (self.folder if step is None else self.snapshot(step)) / f"{kind}.safetensors"
-
-    def snapshot(self, step: int) -> Path:  # finished steps
-        "The folder of the students as they were after a step."
-        return self.snapshots / f"step-{step:06}"
+        place = self.folder if step is None else self.snapshots / f"step-{step:06}"
+        return place / f"{kind}.safetensors"
 
     def checkpoint(self, step: int) -> Path:  # finished steps
         "The tensors of a checkpoint; `state_file` says which is the last."
         return self / f"state-{step}.safetensors"
+
+    def checkpoints(self) -> list[Path]:
+        "The tensors of all checkpoints that lie there."
+        return [*self.folder.glob("state-*.safetensors")]
 
     def scores(self, source, split: str, own: bool = False) -> Path:  # own: fed otherwise
         "The file of the scores of a split; `reproduce` leaves those alone that were fed otherwise."

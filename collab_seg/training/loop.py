@@ -56,10 +56,8 @@ class Training:
 
     def __init__(self, run: Run, config: Config, accelerator, pair: Pair):
         self.run, self.config, self.accelerator, self.bare = run, config, accelerator, pair
-        optimizer, self.ema = (
-            make_optimizer(pair, config.optim),
-            running_mean(pair, config.optim.ema),
-        )
+        optimizer = make_optimizer(pair, config.optim)
+        self.ema = running_mean(pair, config.optim.ema)
         self.students = nn.ModuleList([pair.cnn, pair.vit])
         restored = load_state(run, pair, optimizer, self.ema, accelerator.scaler)
         self.start, self.seconds, self.skipped = restored
@@ -96,7 +94,7 @@ class Training:
     def finish(self) -> None:
         "Write both students and the summary; the checkpoint has done its work."
         optim, memory = self.config.optim, peak_mb(self.accelerator.device)
-        save_students(self.run.folder, *self.learnt())
+        save_students(self.run, *self.learnt())
         speed = round(optim.steps * optim.batch_size / max(self.seconds, 1e-9), 2)
         summary = {"steps": optim.steps, "seconds": round(self.seconds, 1)}
         summary |= {"images_per_s": speed, "peak_mb": memory}
@@ -185,7 +183,7 @@ def go(work: Training, watch: Watch, batches, save_every: int, time_limit: float
                 requests.append(signal.SIGTERM)
             number, finished = requested(requests, work.accelerator), step + 1
             if finished in plan and watch.main:  # before the checkpoint: a kill does it again
-                save_students(work.run.snapshot(finished), *work.learnt())
+                save_students(work.run, *work.learnt(), finished)
             if number or finished % save_every == 0 or finished == steps:
                 keep(work, watch, finished)
                 number = number or requested(requests, work.accelerator)  # while it was written

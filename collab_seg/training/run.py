@@ -142,7 +142,7 @@ def open_run(out, resume: bool) -> Run:
 def sweep(run: Run) -> None:
     "Remove halves of files that a killed process left, and checkpoints of a finished run."
     halves = f".*.{'?' * 8}"
-    done = [run.state_file, *run.folder.glob("state-*.safetensors")] if run.finished else []
+    done = [run.state_file, *run.checkpoints()] if run.finished else []
     for path in (*done, *run.folder.glob(halves), *run.snapshots.glob(f"**/{halves}")):
         path.unlink(missing_ok=True)
 

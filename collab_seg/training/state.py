@@ -46,7 +46,7 @@ def save_state(
     state = {"step": step, "seconds": seconds, "file": new.name, "skipped": skipped}
     state |= {"scaler": scaler.state_dict() if scaler else None}
     write_atomic(run.state_file, json.dumps(state) + "\n")
-    for old in run.folder.glob("state-*.safetensors"):
+    for old in run.checkpoints():
         if old != new:
             old.unlink()
 
@@ -129,8 +129,8 @@ def load_state(run, pair, optimizer, ema=None, scaler=None) -> tuple[int, float,
 
 
 # %% ../../nbs/kit/training_state.ipynb #cell-018
-def save_students(place: Path, cnn: Student, vit: Student) -> None:
-    "Write both students into a folder; nothing that only training needs is in them."
+def save_students(run: Run, cnn: Student, vit: Student, step: int | None = None) -> None:
+    "Write both students, at the end or after a step; nothing that only training needs is in them."
     for name, student in (("cnn", cnn), ("vit", vit)):
         tensors = {k: v.detach().cpu().contiguous() for k, v in student.state_dict().items()}
-        write_atomic(place / f"{name}.safetensors", save(tensors))
+        write_atomic(run.student(name, step), save(tensors))
