@@ -80,17 +80,22 @@ def read_text(
 
 
 # %% ../nbs/kit/files.ipynb #cell-016
+def parsed_json(path, needed: str):
+    "What a JSON file holds; UserError says why it cannot be had."
+    text = read_text(path, needed)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON: {error}; needed: {needed}") from None
+
+
+# %% ../nbs/kit/files.ipynb #cell-019
 def read_json(
     path,  # the file
     keys=(),  # what its table must have
 ) -> dict:
     "A table that a run wrote; UserError names the file if it is broken or lacks a key."
-    text = read_text(path, "the file as the run wrote it")
-    try:
-        table = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        said = f"{path} is not JSON: {error}; needed: the file as the run wrote it"
-        raise UserError(said) from None
+    table = parsed_json(path, "the file as the run wrote it")
     if not isinstance(table, dict) or (missing := [key for key in keys if key not in table]):
         lacks = f"lacks {', '.join(missing)}" if isinstance(table, dict) else "is no table"
         raise UserError(f"{path} {lacks}; needed: the file as the run wrote it")

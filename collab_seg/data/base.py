@@ -62,10 +62,28 @@ def is_own(source: Source) -> bool:
 
 
 # %% ../../nbs/kit/data_base.ipynb #cell-014
-def as_dataset(images: list, labels: list):
-    "A datasets.Dataset of two lists: names of files, or dicts with their bytes."
-    from datasets import Dataset, Features  # takes a second to import, and `--help` needs none
+def pair_features():
+    "The columns of a data set, as `datasets` knows them: an image and its label, both pictures."
+    from datasets import Features  # takes a second to import, and `--help` needs none
     from datasets import Image as ImageColumn
 
-    features = Features(image=ImageColumn(), label=ImageColumn())
-    return Dataset.from_dict({"image": images, "label": labels}, features=features)
+    return Features(image=ImageColumn(), label=ImageColumn())
+
+
+# %% ../../nbs/kit/data_base.ipynb #cell-016
+def as_dataset(images: list, labels: list):
+    "A datasets.Dataset of two lists: names of files, or dicts with their bytes."
+    from datasets import Dataset
+
+    return Dataset.from_dict({"image": images, "label": labels}, features=pair_features())
+
+
+# %% ../../nbs/kit/data_base.ipynb #cell-017
+def image_paths(rows) -> list:
+    "The paths of a table of images, in its order; nothing of the images is read."
+    import pyarrow.compute as pc  # heavy, and only needed here
+
+    paths = pc.struct_field(rows.data.column("image"), "path").to_pylist()
+    if rows._indices is not None:  # a part of the table
+        paths = [paths[number] for number in rows._indices.column(0).to_pylist()]
+    return paths

@@ -24,9 +24,10 @@ from tqdm.auto import tqdm
 from ..config import ImageConfig
 from ..core import IGNORE_INDEX, UserError
 from .base import Source, is_own
+from .classes import LABEL_FIELDS
 from .pairs import MissingSplit, Problem
 from ..data.reading import label_numbers, open_cell, read_label, same_size, undecoded, upright_size
-from .scenes import Scenes
+from .scenes import split_rows
 from ..files import cache_folder, read_json, write_atomic
 
 
@@ -237,7 +238,7 @@ def check_before(
         return
     for split in dict.fromkeys([settings.split, *({"val"} & {*source.splits})]):
         try:
-            rows = Scenes(source, split, settings.root).rows
+            rows = split_rows(source, split, settings.root)
         except UserError:  # no validation images: that is no mistake where nobody scores
             if split == settings.split:
                 raise
@@ -267,8 +268,7 @@ def _checked(source: Source, rows, split: str, progress: bool) -> tuple[list[Pro
 # %% ../../nbs/kit/data_check.ipynb #cell-026
 def _rows_sha(source: Source, rows, split: str) -> str:
     "A hash of what the labels mean, and of the name, size and time of each file."
-    fields = ("name", "classes", "palette", "void_ids", "label_ids", "void_colours")
-    meaning = tuple(getattr(source, field) for field in fields)
+    meaning = tuple(getattr(source, field) for field in ("name", *LABEL_FIELDS))
     digest = hashlib.sha256(repr((meaning, split)).encode())
     if len(rows) and rows[0]["image"]["bytes"]:  # `datasets` keeps a hash of its rows
         digest.update(f"{rows._fingerprint} {len(rows)}".encode())

@@ -23,6 +23,11 @@ class ClassLine(NamedTuple):
     colour: tuple[int, int, int] | None = None  # red, green, blue, 0 to 255
     number: int | None = None  # in the label files; None: the place in the list
 
+    @property
+    def is_void(self) -> bool:
+        "Is it no class, but a name for what is not labelled?"
+        return self.name.lower() == "void"
+
 
 # %% ../../nbs/kit/class_lists.ipynb #cell-006
 def read_classes(
@@ -189,7 +194,7 @@ def _colours_for_all(lines: list[str], found: list[ClassLine], path) -> None:
         )
     first = found[0]
     alone = len(plain) == 1 < len(found) - 1 and first.colour is None
-    if alone and first.name.lower() != "void":
+    if alone and not first.is_void:
         raise UserError(
             f"{path} begins with {lines[0]!r}, the only line without a colour; "
             "needed: `name r g b`; put # before a header"

@@ -22,7 +22,7 @@ def own_labels(
 ) -> dict:
     "What the labels of own data mean, as fields of a Source; UserError if the settings cannot be."
     lines = class_lines(settings)
-    kept = [one for one in lines if one.name.lower() != "void"]
+    kept = [one for one in lines if not one.is_void]
     _must_be_classes([one.name for one in kept], len(lines), 255 - settings.reduce_zero_label)
     usual = voc_palette(len(kept) + 1)[1:]
     palette = tuple(one.colour or usual[k] for k, one in enumerate(kept))
@@ -70,7 +70,7 @@ def _must_be_classes(names: list[str], lines: int, most: int) -> None:
 def _number_labels(settings: ImageConfig, lines: list[ClassLine]) -> dict:
     "The numbers of the classes and of void, for labels that are numbers."
     numbers = _numbers(settings, lines)
-    names = {number: one.name for number, one in zip(numbers, lines) if one.name.lower() != "void"}
+    names = {number: one.name for number, one in zip(numbers, lines) if not one.is_void}
     ids = tuple(names)
     void = {*settings.void, *({*numbers} - {*ids}), *range(settings.reduce_zero_label)}
     if shared := void & {*ids}:
@@ -116,7 +116,7 @@ def _colour_labels(settings: ImageConfig, lines: list[ClassLine], palette) -> di
         raise UserError(
             f"{path} has no colour for {missing[0]!r}; needed: `name r g b` in each line"
         )
-    void = tuple(one.colour for one in lines if one.name.lower() == "void")
+    void = tuple(one.colour for one in lines if one.is_void)
     if len({*palette, *void}) < len(lines):
         raise UserError(f"{path} has a colour twice; needed: another colour for each class")
     if settings.void or settings.reduce_zero_label or settings.label_values:

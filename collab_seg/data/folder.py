@@ -15,7 +15,15 @@ from ..config import ImageConfig
 from ..core import UserError, plain
 from .base import Source, register_own
 from .classes import own_labels
-from .layouts import SPLIT_NAMES, find_parts, in_val, pair_names, say_once, split_of
+from ..data.layouts import (
+    SPLIT_NAMES,
+    find_parts,
+    in_val,
+    is_called,
+    pair_names,
+    say_once,
+    split_of,
+)
 from ..data.pairs import (
     IMAGE_ENDINGS,
     MissingSplit,
@@ -133,11 +141,7 @@ def _files_of_both(images: Path, labels: Path, problems: list) -> tuple[dict, di
 # %% ../../nbs/kit/data_folder.ipynb #cell-013
 def _called(name: str, files: dict) -> dict:
     "The files that are called as `--label-name` says."
-    before, behind = name.lower().split("{}")
-    fits = {
-        stem: stem.lower().startswith(before) and stem.lower().endswith(behind) for stem in files
-    }
-    return {stem: path for stem, path in files.items() if fits[stem]}
+    return {stem: path for stem, path in files.items() if is_called(stem, name)}
 
 
 # %% ../../nbs/kit/data_folder.ipynb #cell-015

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..config import ImageConfig
 from ..core import UserError, one_of
-from .base import Source, register_own
+from .base import Source, image_paths, register_own
 from .classes import LABEL_FIELDS, labels_from, own_labels
 from .layouts import SPLIT_NAMES, in_val
 from .pairs import MissingSplit
@@ -147,10 +147,8 @@ def load_hf(settings: ImageConfig, root, split: str, whole: bool = False):
 # %% ../../nbs/kit/data_hub.ipynb #cell-020
 def held_out_rows(rows, fraction: float) -> list[bool]:
     "Which rows are held out for validation."
-    import pyarrow.compute as pc  # takes a while to import
-
-    paths = pc.struct_field(rows.data.column("image"), "path").to_pylist()
-    names = [Path(path).stem if path else str(number) for number, path in enumerate(paths)]
+    paths = enumerate(image_paths(rows))
+    names = [Path(path).stem if path else str(number) for number, path in paths]
     return [in_val(name, fraction) for name in names]
 
 

@@ -210,14 +210,20 @@ def pair_names(
 
 
 # %% ../../nbs/kit/data_layouts.ipynb #cell-030
+def is_called(stem: str, pattern: str) -> bool:
+    "Is a file called so, in any case? `{}` in the pattern stands for anything."
+    before, behind = pattern.lower().split("{}")
+    return stem.lower().startswith(before) and stem.lower().endswith(behind)
+
+
+# %% ../../nbs/kit/data_layouts.ipynb #cell-034
 def _pairs_by(pattern: str, ending: str, names: dict, labels: dict) -> dict[str, str]:
     "Label stem -> image stem, for labels that are called so."
     before, behind = pattern.split("{}")
     found = {}
     for stem in labels:
         key = stem.lower()[len(before) : len(stem) - len(behind)] + ending
-        fits = stem.lower().startswith(before) and stem.lower().endswith(behind)
         longer = len(stem) > len(before + behind)
-        if fits and longer and key in names and names[key] != stem:
+        if is_called(stem, pattern) and longer and key in names and names[key] != stem:
             found[stem] = names[key]
     return found

@@ -22,7 +22,7 @@ from ..core import IGNORE_INDEX, UserError, plain
 from .outlines import Shape, draw
 from .pairs import folder_of
 from .reading import decoding
-from ..files import read_text
+from ..files import parsed_json, read_text
 
 
 # %% ../../nbs/kit/outlined.ipynb #cell-006
@@ -169,11 +169,7 @@ def top_folder(settings: ImageConfig, name: str) -> Path:
 # %% ../../nbs/kit/outlined.ipynb #cell-023
 def json_table(path, kind: str, lists: tuple[str, ...]) -> dict | None:
     "The table in a JSON file, None if it lacks one of these lists; UserError if it is no JSON."
-    text = read_text(path, f"a {kind} file")
-    try:
-        table = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON: {error}; needed: a {kind} file") from None
+    table = parsed_json(path, f"a {kind} file")
     whole = isinstance(table, dict) and all(isinstance(table.get(name), list) for name in lists)
     tables = whole and all(isinstance(one, dict) for name in lists for one in table[name])
     return table if tables else None

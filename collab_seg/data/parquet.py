@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from ..core import UserError
-from .base import Source
+from .base import Source, pair_features
 from .classes import labels_of
 from .hub import LABELS_FILE
 from .pairs import MissingSplit
@@ -45,11 +45,8 @@ def write_parquet(path: Path, rows, root, progress: bool = True) -> None:
     "Write the rows of a split to a Parquet file, 64 at a time: memory does not grow with the data."
     import pyarrow as pa  # this and the next take a second to import
     import pyarrow.parquet as pq
-    from datasets import Features
-    from datasets import Image as ImageColumn
 
-    # tells `datasets` that these are images
-    schema = Features(image=ImageColumn(), label=ImageColumn()).arrow_schema
+    schema = pair_features().arrow_schema  # tells `datasets` that these are images
     # images are compressed already
     file = pq.ParquetWriter(path, schema, compression="none", use_dictionary=False)
     split, hidden = path.name.split("-")[0], not progress

@@ -83,11 +83,10 @@ def _yaml_file(path: Path) -> dict:
     "The table in a YAML file; it may hold plain data only."
     import yaml
 
+    text = read_text(path, "YOLO's data.yaml")
     try:
-        table = yaml.safe_load(read_text(path, "YOLO's data.yaml"))
+        table = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
         said = str(error).splitlines()[0]
         raise UserError(f"{path} is not YAML: {said}; needed: YOLO's data.yaml") from None
     if not isinstance(table, dict):
@@ -170,10 +169,13 @@ def roboflow_source(
     "Roboflow's masks: x.jpg, x_mask.png and _classes.csv in each of train, valid, test"
     root = folder_of(settings.root, "roboflow")
     lists = [folder / "_classes.csv" for folder in [*parts_of(root).values()] or [root]]
+    first = None
     for path in lists:
         if not path.is_file():
             raise UserError(f"there is no {path}; needed: a folder of Roboflow's mask export")
-        if read_classes(path) != read_classes(lists[0]):
+        classes = read_classes(path)
+        first = first or classes
+        if classes != first:
             raise UserError(f"{path} has other classes than {lists[0]}; needed: the same")
     own = ImageConfig(
         data="folder",

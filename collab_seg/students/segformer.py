@@ -104,10 +104,11 @@ def load_segformer(
     path,  # a MiT or SegFormer file
 ) -> str:  # what was loaded: everything, or the encoder
     "Load a published file into a MiT student; UserError if it is of another size, or no such file."
+    tensors = read_weights(path)
     try:
-        weights = segformer_names(read_weights(path))
+        weights = segformer_names(tensors)
     except UserError as error:
-        raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+        raise UserError(f"{path}: {error}") from None
     if any(key.startswith("decoder.") for key in weights):
         load_exactly(student, weights, str(path))
         return "encoder, decoder and head"

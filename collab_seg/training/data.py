@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from ..config import Config, DataConfig
 from ..core import UserError
-from ..data.base import Source
+from ..data.base import Source, image_paths
 from ..data.classes import labels_of
 from ..data.scenes import Scenes
 from ..data.views import Augmented, PositionSampler
@@ -52,17 +52,6 @@ def batch_names(batches: DataLoader, number: int) -> list[str]:
     size, rows = batches.batch_size, batches.dataset.scenes.rows
     places = itertools.islice(batches.sampler, number * size, (number + 1) * size)
     return [Path(rows[i]["image"]["path"] or f"image {i}").name for _, i in places]
-
-
-# %% ../../nbs/kit/training_data.ipynb #cell-013
-def image_paths(rows) -> list:
-    "The paths of a table of images, in its order; nothing of the images is read."
-    import pyarrow.compute as pc  # heavy, and only needed here
-
-    paths = pc.struct_field(rows.data.column("image"), "path").to_pylist()
-    if rows._indices is not None:  # a part of the table
-        paths = [paths[number] for number in rows._indices.column(0).to_pylist()]
-    return paths
 
 
 # %% ../../nbs/kit/training_data.ipynb #cell-014
