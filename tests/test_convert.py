@@ -914,6 +914,15 @@ def test_settings_without_a_use_are_refused(arguments, words, tmp_path, capsys):
     assert words in (said := capsys.readouterr().err) and said.count("\n") == 1
 
 
+def test_one_file_for_two_parts_is_refused(tmp_path, capsys):
+    """It was a bare KeyError."""
+    coco_set(tmp_path / "set", coco_table(annotations=polygons_of()))
+    files = ["train=train.json", "val=train.json"]
+    assert convert_coco(tmp_path / "set", files, tmp_path / "out") == 2
+    said = capsys.readouterr().err
+    assert "one file for two of train, val; needed" in said and said.count("\n") == 1
+
+
 def test_only_one_part_can_be_written(tmp_path, capsys):
     settings, files = coco_set(tmp_path / "set", coco_table(annotations=polygons_of()))
     given = settings.root, [f"val={settings.root}/train.json"], tmp_path / "out"

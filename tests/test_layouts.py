@@ -414,6 +414,16 @@ def test_a_list_that_cannot_be_is_one_line(tmp_path, entry, text, said):
         find_folder(own(tmp_path, split_file=(entry,)), tmp_path, "train")
 
 
+def test_two_lists_of_one_split_are_refused(tmp_path):
+    """Only the last one was read, without a word."""
+    put(tmp_path, "images/a.jpg", "labels/a.png", "images/b.jpg", "labels/b.png")
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text(name + "\n")
+    lists = ("train=a.txt", "training=b.txt")
+    with pytest.raises(UserError, match="'training=b.txt'; needed: .*each once"):
+        find_folder(own(tmp_path, split_file=lists), tmp_path, "train")
+
+
 def test_names_that_are_not_there_or_twice_are_problems(tmp_path):
     put(tmp_path, "images/a.jpg", "labels/a.png", "images/b.jpg")
     (tmp_path / "train.txt").write_text("a\na\nb\nghost\n")

@@ -774,6 +774,9 @@ def test_converted_data_that_lost_a_file_is_not_patched_from_its_training_images
         == 0
     )
     assert open_source(ImageConfig("hf", str(out))).splits == {"train": 9, "val": 9}
+    for given in ({"classes": "a,b"}, {"label_values": (5, 9)}):  # values were left out in silence
+        with pytest.raises(UserError, match="says what the labels mean.*--label-values"):
+            open_source(ImageConfig("hf", str(out), **given))
     (out / "data/val-00000-of-00001.parquet").unlink()
     read_hf.cache_clear()
     capsys.readouterr()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..config import ImageConfig
 from ..core import UserError, plain
-from .layouts import parts_of, split_of
+from .layouts import parts_of, split_entry
 from ..data.outlined import (
     Outlines,
     Picture,
@@ -56,16 +56,16 @@ def _coco_files(annotations: tuple[str, ...], root: Path) -> dict[str, Path]:
     "The JSON file of each split; if none is named, those that Roboflow puts beside the images."
     files = {}
     for entry in annotations:
-        name, equals, file = entry.partition("=")
-        split = split_of(name)
-        if not equals or split is None or split in files:
-            raise UserError(
-                f"annotations has {entry!r}; needed: train=FILE, val=FILE or test=FILE, each once"
-            )
+        split, file = split_entry("annotations", entry, files)
         files[split] = Path(file) if os.path.isfile(file) else root / file
     if not annotations:
         beside = {split: path / "_annotations.coco.json" for split, path in parts_of(root).items()}
         files = {split: path for split, path in beside.items() if path.is_file()}
+    if len({*files.values()}) < len(files):
+        raise UserError(
+            f"annotations names one file for two of {', '.join(files)}; needed: one for each, "
+            "or train alone, of which a part is then held out"
+        )
     if not files:
         raise UserError("coco needs --annotations train=FILE val=FILE: the JSON file of each part")
     return files

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from ..config import ImageConfig
-from ..core import UserError, plain
+from ..core import plain
 from .base import Source, register_own
 from .classes import own_labels
 from ..data.layouts import (
@@ -22,7 +22,7 @@ from ..data.layouts import (
     is_called,
     pair_names,
     say_once,
-    split_of,
+    split_entry,
 )
 from ..data.pairs import (
     IMAGE_ENDINGS,
@@ -149,10 +149,7 @@ def split_lists(settings: ImageConfig, root: Path) -> dict[str, list[list[str]]]
     "Each line, and its words, of the lists that --split-file names; UserError if one cannot be."
     lists = {}
     for entry in settings.split_file:
-        name, equals, file = entry.partition("=")
-        split = split_of(name)
-        if not (equals and split):
-            raise UserError(f"split_file has {entry!r}; needed: train=FILE, val=FILE or test=FILE")
+        split, file = split_entry("split_file", entry, lists)
         path = root / file if (root / file).is_file() else file
         lines = map(str.strip, read_text(path, "a list of names, one a line").splitlines())
         lists[split] = [[one, *one.split()] for one in lines if one and not one.startswith("#")]

@@ -178,10 +178,11 @@ def hub_source(
 # %% ../../nbs/kit/data_hub.ipynb #cell-024
 def _written_labels(settings: ImageConfig, path: Path) -> tuple[dict, dict]:
     "What the labels mean and how many images each split has, as they stand beside the data."
-    if settings.classes or settings.palette or settings.void or settings.reduce_zero_label:
+    named = settings.classes or settings.palette or settings.void or settings.label_values
+    if named or settings.reduce_zero_label:
         raise UserError(
             f"{path} says what the labels mean; needed: no --classes, --palette, --void, "
-            "--reduce-zero-label"
+            "--label-values, --reduce-zero-label"
         )
     table = read_json(path, (*LABEL_FIELDS, "images"))
     labels, counts = labels_from(table, path), table["images"]

@@ -29,6 +29,18 @@ def split_of(name: str) -> str | None:
     return next((split for split, names in SPLIT_NAMES.items() if name.lower() in names), None)
 
 
+# %% ../../nbs/kit/data_layouts.ipynb #cell-035
+def split_entry(setting: str, entry: str, taken) -> tuple[str, str]:
+    "The split and the file of an entry SPLIT=FILE; UserError if it is none, or comes twice."
+    name, equals, file = entry.partition("=")
+    split = split_of(name)
+    if not equals or split is None or split in taken:
+        raise UserError(
+            f"{setting} has {entry!r}; needed: train=FILE, val=FILE or test=FILE, each once"
+        )
+    return split, file
+
+
 # %% ../../nbs/kit/data_layouts.ipynb #cell-010
 def in_val(
     name: str,  # of an image, without its ending
