@@ -48,6 +48,24 @@ def disturb_void(
     return StudentOutput(*(torch.where(there, x + 100 * torch.randn_like(x), x) for x in output))
 
 
+# %% ../../nbs/kit/losses_properties.ipynb #holdsprop
+def _holds(condition, fault):
+    "Say what is wrong where a property does not hold (`assert` would be silent under `python -O`)."
+    if not bool(condition):
+        raise AssertionError(fault)
+
+
+def _same(found, wanted, what, tolerance):
+    "Compare two numbers, or two tensors, element by element."
+    apart = float((torch.as_tensor(found) - torch.as_tensor(wanted)).detach().abs().max())
+    _holds(apart <= tolerance, f"{what}: apart by {apart:.3g}, at most {tolerance:g} is allowed")
+
+
+def _finite(tensors, what):
+    "All values are finite."
+    _holds(all(x.isfinite().all() for x in tensors), f"{what}: a value is not finite")
+
+
 # %% ../../nbs/kit/losses_properties.ipynb #cell-011
 def _made(make, low=(4, 6), high=(6, 8), dtype=torch.float64):
     torch.manual_seed(0)
@@ -79,12 +97,14 @@ def _check_teacher(make, one, two, labels, symmetric):
     for way, learner, teacher in (("to_cnn", one, two), ("to_vit", two, one)):
         value = getattr(result, way)
         if result.maps[way].any():
-            assert sum(g.abs().sum() for g in _gradients(value, learner)) > 0
-        assert all(g.abs().sum() == 0 for g in _gradients(value, teacher))
+            reached = sum(g.abs().sum() for g in _gradients(value, learner))
+            _holds(reached > 0, f"{way}: no gradient reaches the learner")
+        reached = sum(g.abs().sum() for g in _gradients(value, teacher))
+        _holds(reached == 0, f"{way}: a gradient reaches the teacher")
     if symmetric and not list(loss.parameters()):
         mirrored = _run(loss, two, one, labels)
-        assert abs(mirrored.to_vit - result.to_cnn) < 1e-6
-        assert abs(mirrored.to_cnn - result.to_vit) < 1e-6
+        _same(mirrored.to_vit, result.to_cnn, "swapped students do not swap the losses", 1e-6)
+        _same(mirrored.to_cnn, result.to_vit, "swapped students do not swap the losses", 1e-6)
 
 
 # %% ../../nbs/kit/losses_properties.ipynb #cell-015
@@ -104,12 +124,15 @@ def _check_nothing(make, one, labels, same_is_zero):
     if same_is_zero:
         _as_identity(loss)
         result = _run(loss, *twins, labels)
-        assert abs(result.to_cnn) < 1e-12 and abs(result.to_vit) < 1e-12
-        assert all(g.isfinite().all() for g in _gradients(result.to_cnn + result.to_vit, one))
+        _same(result.to_cnn, 0, "identical students", 1e-12)
+        _same(result.to_vit, 0, "identical students", 1e-12)
+        _finite(_gradients(result.to_cnn + result.to_vit, one), "identical students")
     nothing = _run(loss, *twins, torch.full_like(labels, IGNORE_INDEX))
-    assert nothing.to_cnn == 0 and nothing.to_vit == 0
+    _holds(nothing.to_cnn == 0 == nothing.to_vit, "labels that are all void do not give exactly 0")
     (nothing.to_cnn + nothing.to_vit).backward(retain_graph=True)
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in loss.parameters())
+    grads = [p.grad for p in loss.parameters()]
+    _holds(all(g is not None for g in grads), "void labels leave a parameter without gradient")
+    _finite(grads, "labels that are all void")
 
 
 # %% ../../nbs/kit/losses_properties.ipynb #cell-017
@@ -118,7 +141,8 @@ def _check_void(make, one, two, labels):
     loss = _made(make)
     was = _run(loss, one, two, labels)
     now = _run(loss, disturb_void(one, labels), disturb_void(two, labels), labels)
-    assert abs(was.to_cnn - now.to_cnn) < 1e-9 and abs(was.to_vit - now.to_vit) < 1e-9
+    _same(now.to_cnn, was.to_cnn, "values under void count", 1e-9)
+    _same(now.to_vit, was.to_vit, "values under void count", 1e-9)
 
 
 # %% ../../nbs/kit/losses_properties.ipynb #cell-018
@@ -133,7 +157,7 @@ def _check_reference(make, one, two, labels, reference):
             if isinstance(to_peer, (nn.Conv2d, nn.Identity)):
                 own = own._replace(high=to_peer(own.high))
             want = reference(own, peer, labels, result.maps[way])
-        assert abs(getattr(result, way).item() - float(want)) < 1e-6, way
+        _same(getattr(result, way), want, f"{way}: the loop disagrees", 1e-6)
 
 
 # %% ../../nbs/kit/losses_properties.ipynb #cell-019
@@ -148,7 +172,7 @@ def _check_differences(make):
             pair = (own, vit) if way == "to_cnn" else (cnn, own)
             return getattr(_run(loss, *pair, target), way)
 
-        assert torch.autograd.gradcheck(moved, tuple(learner), fast_mode=True)
+        torch.autograd.gradcheck(moved, tuple(learner), fast_mode=True)  # raises by itself
 
 
 # %% ../../nbs/kit/losses_properties.ipynb #cell-020
@@ -161,7 +185,7 @@ def _check_frozen(make, teacher, temperature):
         mixed = teacher(own.logits.detach(), peer.logits.detach(), target)
         apart = (own.logits / T).softmax(1) - (mixed / T).softmax(1)
         found = _gradients(getattr(_run(loss, cnn, vit, target), way), own)[2]
-        assert torch.allclose(found, T * apart * valid / valid.sum(), atol=1e-6)
+        _same(found, T * apart * valid / valid.sum(), f"{way}: the gradient by hand", 1e-6)
 
 
 # %% ../../nbs/kit/losses_properties.ipynb #cell-021
@@ -187,10 +211,11 @@ def _check_robust(make):
     for a, b, labels in cases:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             result = _run(loss, a, b, labels)
-        assert result.to_cnn.dtype == torch.float32
-        assert result.to_cnn.isfinite() and result.to_vit.isfinite()
+        _holds(result.to_cnn.dtype == torch.float32, f"autocast computes in {result.to_cnn.dtype}")
+        _finite([result.to_cnn, result.to_vit], "a hard case under autocast")
         grads = _gradients(result.to_cnn + result.to_vit, *students)
-        assert all(g.isfinite().all() and g.abs().max() < 1e8 for g in grads)
+        _finite(grads, "the gradient of a hard case under autocast")
+        _holds(max(g.abs().max() for g in grads) < 1e8, "a hard case has a gradient above 1e8")
 
 
 # %% ../../nbs/kit/losses_properties.ipynb #cell-023
@@ -201,7 +226,7 @@ def _check_refusals(make, one, two, labels):
         try:
             _run(_made(make), *wrong)
         except ValueError as error:
-            assert "needed" in str(error)
+            _holds("needed" in str(error), f"an error that does not say what is needed: {error}")
         else:
             raise AssertionError("the loss took what does not fit")
 
