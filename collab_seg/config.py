@@ -52,7 +52,8 @@ class ImageConfig:
     #: folder: lists of names, a line an image, e.g. train=train.txt val=val.txt
     split_file: tuple[str, ...] = ()
     #: folder: rest: images without a label file are no mistake, and left out
-    unlabelled: Literal["rest"] | None = None
+    unlabelled: str | None = None
+    unlabelled_split: str | None = None
     #: own data without a val part: this share of it, chosen by a hash of the names
     val_fraction: float = 0.1
     image_column: str | None = None  # hf: the column of the images; default: image
@@ -122,7 +123,7 @@ class DistillConfig:
     hfd_weight: float = 0.5  # a: heterogeneous feature distillation, low layers
     region_weight: float = 0.5  # b: region-wise selective distillation, feature space
     pixel_weight: float = 1.0  # c: pixel-wise selective distillation, logit space
-    #: weight of a peer's term (dml, kdcl, ...); None takes its source's
+    #: weight of another method's term (dml, cps, own_mean, ...); None takes its source's
     peer_weight: float | None = None
     start: float = 0.0  # share of the steps before anything is distilled
     ramp: float = 0.3  # then the weights grow from 0 to full over this share of the steps
@@ -138,6 +139,17 @@ class DistillConfig:
     weighting: str = "fixed"  # learnt: weights of terms from their size; balanced: from their pull
     own_views: bool = False  # each student sees the batch in a light of its own
     balance: Literal["pixel", "class"] = "pixel"  # pixel mean, or mean a class, then over classes
+    #: images without labels: pseudo-labels are classes or probabilities; method: as its source
+    targets: Literal["method", "hard", "soft"] = "method"
+    #: a pseudo-label counts from this probability on; None takes its method's
+    confidence: float | None = None
+    #: class: a class whose pseudo-labels are less sure has a lower bar
+    threshold: Literal["fixed", "class"] = "fixed"
+    pseudo_balance: bool = False  # pseudo-labels count with the task's weights of classes
+    #: selective: who is right on an image without a label, see `collab-seg reliability`
+    reliability: str = "confidence"
+    unlabelled_features: bool = True  # selective: HFD and region BSD on images without labels too
+    teacher_decay: float = 0.99  # of the running means that make pseudo-labels
 
 
 # %% ../nbs/kit/config.ipynb #cell-011
@@ -147,6 +159,7 @@ class OptimConfig:
 
     steps: int = 1000  # optimiser steps
     batch_size: int = 8  # crops a step
+    unlabelled_batch: int | None = None  # crops without labels a step; None: as many as with
     #: pass them through the students in so many parts, to save memory; the step stays the same
     accumulate: int = 1
     lr: float = 2e-3  # highest learning rate

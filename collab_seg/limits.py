@@ -28,8 +28,10 @@ _LIMITS = {  # setting: the lowest and the highest value; NaN lies outside of ev
     "region_size": (1, 8192),
     "temperature": (0, 1e4),
     "margin": (0, 1e6),
+    "confidence": (0, 1),
     "steps": (1, 10**9),
     "batch_size": (1, 2**16),
+    "unlabelled_batch": (1, 2**16),
     "accumulate": (1, 2**16),
     "lr": (0, 1e30),
     "cnn_lr": (0, 1e30),
@@ -42,7 +44,15 @@ _LIMITS = {  # setting: the lowest and the highest value; NaN lies outside of ev
 }
 
 # %% ../nbs/kit/limits.ipynb #cell-008
-_SHARES = ("jitter", "val_fraction", "drop_path", "start", "warmup", "ema")  # from 0 to below 1
+_SHARES = (
+    "jitter",
+    "val_fraction",
+    "drop_path",
+    "start",
+    "warmup",
+    "ema",
+    "teacher_decay",
+)  # from 0 to below 1
 
 
 # %% ../nbs/kit/limits.ipynb #cell-009

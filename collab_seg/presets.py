@@ -6,7 +6,9 @@
 __all__ = ["PRESETS", "PAIRS", "benchmark"]
 
 # %% ../nbs/kit/presets.ipynb #cell-003
-from .config import Config, DataConfig, OptimConfig, StudentConfig
+from dataclasses import replace
+
+from .config import Config, DataConfig, DistillConfig, OptimConfig, StudentConfig
 from .core import one_of
 
 # %% ../nbs/kit/presets.ipynb #cell-006
@@ -29,6 +31,13 @@ PRESETS: dict[str, Config] = {
         optim=OptimConfig(steps=2000, batch_size=4),
     ),
 }
+# Ten labelled images of CamVid's 367, the others without: the same two students.
+PRESETS["few"] = replace(
+    PRESETS["pocket"],
+    data=replace(PRESETS["pocket"].data, split="train/40", unlabelled_split="train"),
+    distill=DistillConfig(method="mean_pair"),
+    optim=replace(PRESETS["pocket"].optim, class_balance=0.5),
+)
 
 # %% ../nbs/kit/presets.ipynb #cell-009
 # Students of published comparisons, smallest first; a preset has the first.

@@ -35,6 +35,8 @@ class Term:
 
     build: Callable  # (distill settings, cnn, vit) -> loss
     weight: str | float  # the setting that holds it; or its source's, which `peer_weight` replaces
+    #: share of the run that is over -> share of the weight, where the source has a ramp of its own
+    grow: Callable | None = None
 
     def full_weight(
         self,
@@ -51,16 +53,17 @@ class Term:
 class Method:
     "What a run may be told to do: its terms, and what a table says about it."
 
-    terms: tuple[str, ...]  # names in TERMS
+    terms: tuple[str, ...]  # names in TERMS: on images with labels
     group: str  # one of GROUPS
     transferred: str = ""  # what is passed on
     where: str = ""  # at which units
     source: str = ""  # whose idea
+    unlabelled: tuple[str, ...] = ()  # names in TERMS: on images without labels
 
 
 TERMS: dict[str, Term] = {}
 METHODS: dict[str, Method] = {}
-GROUPS = ("alone", "part", "pair", "other", "control", "trial", "ours")
+GROUPS = ("alone", "part", "pair", "other", "unlabelled", "control", "trial", "ours")
 
 
 # %% ../../nbs/kit/losses_methods.ipynb #cell-006
@@ -68,9 +71,10 @@ def add_term(
     name: str,  # begins the names of its two losses: NAME_to_cnn and NAME_to_vit
     build: Callable,  # (distill settings, cnn, vit) -> a DistillationLoss
     weight: str | float,  # name of the setting that holds its weight, or a number
+    grow: Callable | None = None,  # share of the run -> share of the weight; None: as --ramp says
 ) -> None:
     "Register a loss as a term that methods may have; run again, it replaces the one before."
-    TERMS[name] = Term(build, weight)
+    TERMS[name] = Term(build, weight, grow)
 
 
 # %% ../../nbs/kit/losses_methods.ipynb #cell-007
@@ -81,9 +85,11 @@ def add_method(
     transferred: str,  # for the table: what is passed on
     where: str,  # for the table: at which units
     source: str,  # for the table: whose idea
+    unlabelled: tuple[str, ...] = (),  # names of terms on images without labels
 ) -> None:
     "Register a method; run again, it replaces the one before."
-    METHODS[name] = Method(terms, one_of("group", group, GROUPS), transferred, where, source)
+    group = one_of("group", group, GROUPS)
+    METHODS[name] = Method(terms, group, transferred, where, source, unlabelled)
 
 
 # %% ../../nbs/kit/losses_methods.ipynb #cell-008
@@ -139,7 +145,8 @@ def method_losses(
     "The losses of a method by the name of their term; UserError for an unknown method."
     losses = nn.ModuleDict()
     with torch.random.fork_rng(devices=[]):
-        for name in METHODS[known_method(config.distill.method)].terms:
+        method = METHODS[known_method(config.distill.method)]
+        for name in dict.fromkeys(method.terms + method.unlabelled):
             torch.manual_seed(derive_seed(config.optim.seed, "loss", name))
             losses[name] = TERMS[name].build(config.distill, cnn, vit)
     return losses
@@ -161,8 +168,10 @@ def method_rows(
     "Every method as a row of a table."
     rows = []
     for name, method in METHODS.items():
-        weights = " + ".join(f"{term_weight(term, distill):g}" for term in method.terms)
-        rows.append({"method": name, "terms": " + ".join(method.terms),
+        terms = [*method.terms, *method.unlabelled]
+        weights = " + ".join(f"{term_weight(term, distill):g}" for term in terms)
+        named = [*method.terms, *(f"{term} (unlabelled)" for term in method.unlabelled)]
+        rows.append({"method": name, "terms": " + ".join(named),
                      "transferred": method.transferred, "where": method.where,
                      "weight": weights, "source": method.source})  # fmt: skip
     return rows

@@ -24,6 +24,7 @@ class RunFiles:
         self.classes_file, self.data_file = self / "classes.json", self / "data.json"
         self.environment_file, self.state_file = self / "environment.json", self / "state.json"
         self.metrics, self.speed = (self / name for name in self.LOGS)
+        self.pseudo_file = self / "pseudo_labels.csv"  # shares of classes, at each checkpoint
         self.pictures, self.snapshots = self / "pictures.png", self / "snapshots"
         self.plan_file = self.snapshots / "steps.json"
         self.ages_file = self.snapshots / "scores.csv"

@@ -16,20 +16,17 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from tqdm.auto import tqdm
 
 from ..config import Config
 from ..core import UserError, seed_everything
 from ..data.base import Source
 from ..data.check import check_before
-from ..data.reading import read_image
-from ..data.scenes import Scenes
 from ..data.sources import open_source
 from ..files import write_atomic
 from ..limits import check_config
 from ..losses.methods import known_method
 from ..students.build import build_students
-from .data import batch_names, data_state, make_batches, same_data
+from ..training.data import batch_names, data_state, make_batches, make_unlabelled, same_data
 from ..training.device import (
     DISTRIBUTED_ERRORS,
     forget_peak,
@@ -38,15 +35,15 @@ from ..training.device import (
     room_for,
     synchronized,
 )
-from .log import CSVLog, kept_rows
+from .log import kept_rows
 from .optim import make_optimizer
-from .pictures import save_pictures
 from ..training.run import Run, RunWeights, leave_nothing, open_run, snapshot_plan, start_run, sweep
 from .state import load_state, save_state, save_students
 from .step import PATIENCE, Pair, make_pair, train_step
 from .stopping import Stopped, requested, stop_requests
 from .teachers import running_mean
-from .track import Tracked, known_trackers
+from .track import known_trackers
+from .watch import Watch
 from .weighting import class_weights
 
 
@@ -76,9 +73,9 @@ class Training:
         "The two students as they are to be used: their running mean where there is one."
         return self.ema.module if self.ema else self.students
 
-    def step(self, images, target, step: int) -> dict:
+    def step(self, images, target, unlabelled, step: int) -> dict:
         "One step, and the running mean after it."
-        batch = images, target, self.config, step
+        batch = images, target, self.config, step, unlabelled
         row = train_step(self.pair.train(), self.optimizer, self.accelerator, *batch)
         self.skipped = self.skipped + 1 if row["skipped"] else 0
         if self.ema is not None and not row["skipped"]:
@@ -102,60 +99,6 @@ class Training:
         sweep(self.run)
 
 
-# %% ../../nbs/kit/training_loop.ipynb #cell-011
-class Watch:
-    "What looks on while a run trains: logs, trackers, a progress bar, pictures."
-
-    def __init__(self, work: Training, source: Source, progress: bool):
-        self.work, self.main = work, work.accelerator.is_main_process
-        self.tracked, self.shown = Tracked(work.accelerator), None
-        self.tracked.start(work.run.folder, work.start, dataclasses.asdict(work.config))
-        data, steps = work.config.data, work.config.optim.steps
-        if work.accelerator.trackers and "val" in source.splits:
-            self.shown = Scenes(source, "val", data.root, data.read_size, cache=False)
-        self.logs = [
-            CSVLog(log, work.start, self.main) for log in (work.run.metrics, work.run.speed)
-        ]
-        hidden = not (progress and self.main)
-        named = {"desc": work.config.distill.method, "disable": hidden, "dynamic_ncols": True}
-        self.bar = tqdm(total=steps, initial=work.start, **named)
-
-    def add(self, row: dict, seconds: float) -> None:
-        "Note a step, which took so long."
-        speed = round(self.work.config.optim.batch_size / seconds, 2)
-        self.logs[0].add(row)
-        self.tracked.add(row)
-        self.logs[1].add({"step": row["step"], "images_per_s": speed})
-        losses = [n for n in row if n.startswith("ce_") or ("_to_" in n and "share" not in n)]
-        said = {name: f"{row[name]:.2f}" for name in losses}
-        if self.work.skipped:
-            said["skipped"] = self.work.skipped
-        self.bar.update()
-        self.bar.set_postfix(said, refresh=False)
-
-    def flush(self) -> None:
-        "Write what was noted."
-        for log in (*self.logs, self.tracked):
-            log.flush()
-
-    def draw(self, step: int) -> None:
-        "Show the trackers what both students make of some validation images by now."
-        if self.shown is None:
-            return
-        work, size = self.work, self.work.config.distill.region_size
-
-        def picture():
-            path = save_pictures(work.run.pictures, *work.learnt(), self.shown, region_size=size)
-            return read_image(path)
-
-        self.tracked.picture(picture, step)
-
-    def close(self) -> None:
-        "The run is over, or was stopped."
-        self.bar.close()
-        self.tracked.close()
-
-
 # %% ../../nbs/kit/training_loop.ipynb #cell-013
 def not_finite(row: dict, images: list[str]) -> UserError:
     "What to say when too many steps in a row were skipped."
@@ -168,14 +111,23 @@ def not_finite(row: dict, images: list[str]) -> UserError:
     )
 
 
+# %% ../../nbs/kit/training_loop.ipynb #924dce7f
+def together(work: Training, batches, unlabelled=None):
+    "Batches with labels, each with one without where the method uses them, on the device."
+    batches = work.accelerator.prepare(batches)
+    if unlabelled is None:
+        return ((batch, None) for batch in batches)
+    return zip(batches, work.accelerator.prepare(unlabelled))
+
+
 # %% ../../nbs/kit/training_loop.ipynb #cell-016
 def go(work: Training, watch: Watch, batches, save_every: int, time_limit: float, plan=()) -> None:
     "All steps that are left; raises Stopped where it was asked to stop."
     steps, began, before = work.config.optim.steps, time.perf_counter(), work.seconds
     now = began
     with stop_requests() as requests:
-        for step, (images, target) in enumerate(work.accelerator.prepare(batches), work.start):
-            row = work.step(images, target, step)
+        for step, (labelled, unlabelled) in enumerate(together(work, *batches), work.start):
+            row = work.step(*labelled, unlabelled, step)
             last, now = now, time.perf_counter()
             work.seconds = before + now - began
             watch.add(row, now - last)
@@ -188,7 +140,7 @@ def go(work: Training, watch: Watch, batches, save_every: int, time_limit: float
                 keep(work, watch, finished)
                 number = number or requested(requests, work.accelerator)  # while it was written
             if work.skipped >= PATIENCE:
-                raise not_finite(row, batch_names(batches, step - work.start))
+                raise not_finite(row, batch_names(batches[0], step - work.start))
             if number and finished < steps:
                 raise Stopped(
                     f"stopped after {finished} of {steps} steps, nothing is lost; "
@@ -200,7 +152,7 @@ def go(work: Training, watch: Watch, batches, save_every: int, time_limit: float
 # %% ../../nbs/kit/training_loop.ipynb #cell-017
 def keep(work: Training, watch: Watch, finished: int) -> None:
     "Write logs and a checkpoint, and show pictures."
-    watch.flush()
+    watch.flush(finished)
     if watch.main:
         work.save(finished)
     watch.draw(finished - 1)
@@ -275,7 +227,8 @@ def train(
     pair = prepared_pair(run, config, source, accelerator, progress)
     work = Training(run, config, accelerator, pair)
     plan = snapshot_plan(run, optim.steps, snapshots)
-    batches, main = make_batches(config, source, work.start), accelerator.is_main_process
+    batches = [make(config, source, work.start) for make in (make_batches, make_unlabelled)]
+    main = accelerator.is_main_process
     accelerator.wait_for_everyone()  # all have looked at the folder before one of them writes
     if main:
         data = {} if run.begun else data_state(config.data, source)

@@ -16,11 +16,12 @@ from ..config import Config
 from ..core import IGNORE_INDEX, UserError, derive_seed, one_of, upsample
 from ..losses.base import align, check_map, masked_mean, of_all, processes
 from ..losses.hfd import map_cka
-from ..losses.methods import method_losses, term_weight
+from ..losses.methods import METHODS, TERMS, method_losses, term_weight
 from ..students.base import Student
 from .optim import learning_rate
 from .parts import backward_in_parts, outputs_in_parts
 from .teachers import TEACHERS_BY_NAME, own_view
+from .unlabelled import Guess, Guesser
 from .weighting import WEIGHTINGS
 
 
@@ -79,6 +80,12 @@ def what_losses_give(losses, cnn, vit, target, taught_by=None) -> dict:
     return results
 
 
+# %% ../../nbs/course/07_loop.ipynb #4e62f7ee
+def divided(output, count: int) -> tuple:
+    "The outputs of a student for the first `count` images of a batch, and for the others."
+    return type(output)(*(x[:count] for x in output)), type(output)(*(x[count:] for x in output))
+
+
 # %% ../../nbs/course/07_loop.ipynb #cell-019
 class Pair(nn.Module):
     "Two students and what they teach each other: one pass gives every term of the loss."
@@ -92,30 +99,43 @@ class Pair(nn.Module):
         teachers: nn.Module | None = None,  # who teaches in place of the other student
         weighting: nn.Module | None = None,  # finds the weights of terms while training
         own_views: bool = False,  # does each student see the batch in a light of its own?
+        guesser: Guesser | None = None,  # what is learnt from images without labels
     ):
         super().__init__()
         self.cnn, self.vit, self.losses = cnn, vit, nn.ModuleDict() if losses is None else losses
         self.teachers, self.weighting, self.own_views = teachers, weighting, own_views
+        self.guesser = guesser
         self.register_buffer("weights", weights, persistent=False)
 
     def forward(
         self,
-        images,  # (B, 3, H, W), normalised
-        target,  # (B, H, W) labels
+        images,  # (B, 3, H, W), normalised; those with labels first
+        target,  # (L, H, W) labels of the first L images
+        guess: Guess | None = None,  # what is to be learnt from the others
     ) -> tuple:  # terms of the loss, shares that flow each way: dicts of scalars
         "One pass of both students."
-        taught_by = self.teachers(self.cnn, self.vit, images) if self.teachers else None
+        some = images[: len(target)]
+        taught_by = self.teachers(self.cnn, self.vit, some) if self.teachers else None
         view = own_view if self.own_views else (lambda images: images)
-        return self.terms(self.cnn(view(images)), self.vit(view(images)), target, taught_by)
+        outputs = self.cnn(view(images)), self.vit(view(images))
+        return self.terms(*outputs, target, taught_by, guess)
 
-    def terms(self, cnn, vit, target, taught_by=None) -> tuple:  # from the outputs of both
+    def terms(self, cnn, vit, target, taught_by=None, guess=None) -> tuple:
         "The same from the outputs of both students."
+        (cnn, more), (vit, more_of_vit) = (divided(output, len(target)) for output in (cnn, vit))
         ways = (("ce_cnn", cnn), ("ce_vit", vit))
         terms = {name: task_loss(student.logits, target, self.weights) for name, student in ways}
-        shares = {"cka_low": low_cka(cnn.low, vit.low)}
-        for name, result in what_losses_give(self.losses, cnn, vit, target, taught_by).items():
+        shares, losses = {"cka_low": low_cka(cnn.low, vit.low)}, self.losses
+        if guess:
+            losses = {name: self.losses[name] for name in self.guesser.labelled}
+        results = what_losses_give(losses, cnn, vit, target, taught_by)
+        if guess:
+            self.guesser.observe(cnn, vit, target)
+            found = self.guesser.results(self.losses, more, more_of_vit, guess, self.weights)
+            results, shares = results | found, shares | self.guesser.flows(target, found)
+        for name, result in results.items():
             terms[f"{name}_to_cnn"], terms[f"{name}_to_vit"] = result.to_cnn, result.to_vit
-            if self.losses[name].selective:
+            if self.losses[name.rpartition("/")[2]].selective:
                 shares |= {f"{name}_share_{way}": share for way, share in flow(result.maps).items()}
         return (self.weighting(terms, self) if self.weighting else terms), shares
 
@@ -126,7 +146,9 @@ def make_pair(config: Config, cnn: Student, vit: Student, weights=None) -> Pair:
     losses, distill = method_losses(config, cnn, vit), config.distill
     teachers = TEACHERS_BY_NAME[one_of("teacher", distill.teacher, TEACHERS_BY_NAME)]
     weighting = WEIGHTINGS[one_of("weighting", distill.weighting, WEIGHTINGS)]
-    names = [f"{name}_to_{way}" for name in losses for way in ("cnn", "vit")]
+    method = METHODS[distill.method]
+    named = (*method.terms, *(f"unlabelled/{name}" for name in method.unlabelled))
+    names = [f"{name}_to_{way}" for name in named for way in ("cnn", "vit")]
     if config.optim.accumulate > 1 and (teachers or weighting or distill.own_views):
         raise UserError(
             f"accumulate is {config.optim.accumulate}, with --teacher {distill.teacher}, "
@@ -135,7 +157,8 @@ def make_pair(config: Config, cnn: Student, vit: Student, weights=None) -> Pair:
         )
     teachers = teachers(cnn, vit) if teachers and losses else None
     weighting = weighting(names) if weighting and losses else None
-    return Pair(cnn, vit, losses, weights, teachers, weighting, distill.own_views)
+    guesser = Guesser(cnn, vit, losses, distill) if method.unlabelled else None
+    return Pair(cnn, vit, losses, weights, teachers, weighting, distill.own_views, guesser)
 
 
 # %% ../../nbs/course/07_loop.ipynb #cell-023
@@ -157,11 +180,16 @@ def total_loss(
     step: int,  # from 0
 ) -> torch.Tensor:  # scalar
     "The one place where terms become one number: tasks count 1, others their ramped weight."
-    grown = ramp(step, config.optim.steps, config.distill.ramp, config.distill.start)
+    distill, steps = config.distill, config.optim.steps
 
-    def weight(name):  # such as ce_cnn, or pixel_to_vit
-        term, directed, _ = name.rpartition("_to_")
-        return grown * term_weight(term, config.distill) if directed else 1.0
+    def weight(name):  # such as ce_cnn, pixel_to_vit, or unlabelled/hfd_to_cnn
+        directed = name.rpartition("_to_")[0]
+        if not directed:
+            return 1.0
+        term = directed.rpartition("/")[2]
+        grow = TERMS[term].grow
+        grown = grow(step / steps) if grow else ramp(step, steps, distill.ramp, distill.start)
+        return grown * term_weight(term, distill)
 
     return sum(weight(name) * value for name, value in terms.items())
 
@@ -192,6 +220,16 @@ def _as_numbers(numbers: dict, accelerator) -> dict[str, float]:
     return dict(zip(numbers, accelerator.reduce(values, "mean").tolist()))
 
 
+# %% ../../nbs/course/07_loop.ipynb #82e7b466
+def guessed(pair, accelerator, unlabelled):
+    "What is to be learnt from a batch of images without labels, if there is one."
+    if unlabelled is None:
+        return None
+    whole = accelerator.unwrap_model(pair)
+    with accelerator.autocast():
+        return whole.guesser(whole.cnn, whole.vit, *unlabelled)
+
+
 # %% ../../nbs/course/07_loop.ipynb #cell-030
 def train_step(
     pair,  # a Pair, as the accelerator has prepared it
@@ -201,17 +239,22 @@ def train_step(
     target,  # (B, H, W) labels
     config: Config,  # all settings
     step: int,  # from 0: decides rate, ramp and random numbers
+    unlabelled=None,  # weak, strong, inside, box: images without labels, as `Views` gives them
 ) -> dict:  # name -> number: step, lr, skipped, total, every term and share
     "One optimiser step of both students, skipped if it is not finite."
     optim, leaves = config.optim, None
     torch.manual_seed(derive_seed(optim.seed, "step", step) + accelerator.process_index)
-    buffers, rate = [buffer.clone() for buffer in pair.buffers()], learning_rate(step, optim)
+    guess, rate = guessed(pair, accelerator, unlabelled), learning_rate(step, optim)
+    seen = torch.cat([images, guess.images]) if guess else images
+    buffers = [buffer.clone() for buffer in pair.buffers()]
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get("factor", 1.0)
     if optim.accumulate > 1:
-        leaves = outputs_in_parts(pair, accelerator, images, optim, step)
+        leaves = outputs_in_parts(pair, accelerator, seen, optim, step)
         _set_buffers(pair, buffers)  # or the second pass would count the same batch twice
-    terms, shares = pair.terms(*leaves, target) if leaves else pair(images, target)
+    terms, shares = (
+        pair.terms(*leaves, target, None, guess) if leaves else pair(seen, target, guess)
+    )
     total = total_loss(terms, config, step)
     row = {"step": step, "lr": rate, "skipped": 0}
     row |= _as_numbers({"total": total, **terms, **shares}, accelerator)
@@ -220,7 +263,7 @@ def train_step(
     if fine:
         accelerator.backward(total)
         if leaves:
-            backward_in_parts(pair, accelerator, images, optim, step, leaves)
+            backward_in_parts(pair, accelerator, seen, optim, step, leaves)
         fine = _clip(pair, accelerator, optim.clip_norm)
     if not fine:
         _set_buffers(pair, buffers)
