@@ -46,10 +46,10 @@ def _check_processes(optim: OptimConfig, processes: int) -> None:
         raise UserError(
             f"accumulate is {optim.accumulate} for {processes} processes; needed: 1 of either"
         )
-    if optim.batch_size % processes:
-        raise UserError(
-            f"batch_size is {optim.batch_size} for {processes} processes; needed: a multiple"
-        )
+    for name in ("batch_size", "unlabelled_batch"):
+        if (getattr(optim, name) or 0) % processes:
+            size = getattr(optim, name)
+            raise UserError(f"{name} is {size} for {processes} processes; needed: a multiple")
 
 
 # %% ../../nbs/kit/training_device.ipynb #cell-010

@@ -73,7 +73,7 @@ class Training:
         "The two students as they are to be used: their running mean where there is one."
         return self.ema.module if self.ema else self.students
 
-    def step(self, images, target, unlabelled, step: int) -> dict:
+    def step(self, images, target, step: int, unlabelled=None) -> dict:
         "One step, and the running mean after it."
         batch = images, target, self.config, step, unlabelled
         row = train_step(self.pair.train(), self.optimizer, self.accelerator, *batch)
@@ -127,7 +127,7 @@ def go(work: Training, watch: Watch, batches, save_every: int, time_limit: float
     now = began
     with stop_requests() as requests:
         for step, (labelled, unlabelled) in enumerate(together(work, *batches), work.start):
-            row = work.step(*labelled, unlabelled, step)
+            row = work.step(*labelled, step, unlabelled)
             last, now = now, time.perf_counter()
             work.seconds = before + now - began
             watch.add(row, now - last)

@@ -23,11 +23,13 @@ from .teachers import slow_students
 # %% ../../nbs/kit/training_unlabelled.ipynb #d5070e5c
 def mixed(
     x,  # (B, C, h, w), or (B, h, w)
-    box,  # (B, H, W) bool: which pixels come from the image before
+    box,  # (B, H, W) bool: which pixels come from the partner
 ) -> torch.Tensor:  # the shape of x
-    "Each image of a batch with a piece of the one before it."
+    "Each image of a batch with a piece of its partner; two and two are partners."
+    last = len(x) - 1  # in pairs, so that processes that share a batch mix as one does
+    partners = [number ^ 1 if number ^ 1 <= last else 0 for number in range(len(x))]
     place = resize_label(box.byte(), x.shape[-2:]).bool()
-    return torch.where(place[:, None] if x.ndim == 4 else place, x.roll(1, 0), x)
+    return torch.where(place[:, None] if x.ndim == 4 else place, x[partners], x)
 
 
 # %% ../../nbs/kit/training_unlabelled.ipynb #db5eeb06

@@ -7,6 +7,7 @@ __all__ = ["Trainer", "random_batch"]
 
 # %% ../../nbs/kit/bench_training.ipynb #cell-006
 import copy
+import dataclasses
 import tempfile
 from collections.abc import Callable, Iterator
 
@@ -15,12 +16,11 @@ from torch import nn
 
 from ..config import Config
 from ..data.sources import open_source
-from ..losses.methods import method_losses
 from ..students.build import build_students
 from ..training.data import make_batches
 from ..training.device import make_accelerator
 from ..training.optim import make_optimizer
-from ..training.step import Pair, task_loss, train_step
+from ..training.step import make_pair, task_loss, train_step
 from .bench_base import bench_config, camvid_folder, size_text, with_root
 from .measure import Setting, bench_row, in_turn, peak_bytes, timed_row
 
@@ -36,13 +36,12 @@ class Trainer:
     ):
         self.config = config
         self.accelerator = make_accelerator(config.optim)
-        self.bare = Pair(*build_students(config.students, classes, seed=0))
-        self.bare.losses.update(method_losses(self.config, self.bare.cnn, self.bare.vit))
+        self.bare = make_pair(config, *build_students(config.students, classes, seed=0))
         self.bare.to(memory_format=torch.channels_last)
         optimizer = make_optimizer(self.bare, config.optim)
         self.pair, self.optimizer = self.accelerator.prepare(self.bare, optimizer)
 
-    def __call__(self, images, target) -> dict:
+    def __call__(self, images, target, *unlabelled) -> dict:
         device = self.accelerator.device
         return train_step(
             self.pair.train(),
@@ -52,6 +51,7 @@ class Trainer:
             target.to(device),
             self.config,
             step=self.config.optim.steps // 2,  # the ramp is over
+            unlabelled=[x.to(device) for x in unlabelled] or None,
         )
 
 
@@ -104,6 +104,34 @@ def bench_step(setting: Setting) -> Iterator[dict]:
         apart = sum(peak_bytes(step) for step in alone)
         what, ratio = f"its peak memory ({preset})", peak_bytes(together) / apart
         yield bench_row(what, "sum of the two steps' peaks", (), ratio, "at most 1.1")
+
+
+# %% ../../nbs/kit/bench_training.ipynb #01238ac3
+def with_method(config: Config, method: str) -> Config:
+    "The same run by another method."
+    return dataclasses.replace(config, distill=dataclasses.replace(config.distill, method=method))
+
+
+def two_views(images, target) -> tuple:  # weak, strong, inside, box
+    "A batch of noise as two views; a quarter of each image is mixed."
+    box = torch.zeros(target.shape, dtype=torch.bool)
+    box[:, : box.shape[1] // 2, : box.shape[2] // 2] = True
+    return images, images.flip(-1), torch.zeros_like(target), box
+
+
+def bench_unlabelled(setting: Setting) -> Iterator[dict]:
+    "A step with as many images without labels as with, against the step without them."
+    config = bench_config("pocket", 4, setting)
+    batch = random_batch(config, 11)
+    for method, without in (("mean_pair", "alone"), ("selective", "collab")):
+        plain, more = (Trainer(with_method(config, name), 11) for name in (without, method))
+        both = (lambda: more(*batch, *two_views(*batch))), (lambda: plain(*batch))
+        times = in_turn(*both, setting, 3 * setting.rounds)
+        what = f"step with 4 images without labels ({method}, pocket)"
+        yield timed_row(what, f"the step without ({without})", (), times, "at most 2.2")
+        ratio = peak_bytes(both[0]) / peak_bytes(both[1])
+        what = f"its peak memory ({method}, pocket)"
+        yield bench_row(what, f"that of the step without ({without})", (), ratio, "at most 2.2")
 
 
 # %% ../../nbs/kit/bench_training.ipynb #cell-019

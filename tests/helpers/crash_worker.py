@@ -21,9 +21,9 @@ def work(run: str, steps: int, progress) -> None:
     sys.stdout = open(os.devnull, "w")
     step = Training.step
 
-    def told(self, images, target, number):
+    def told(self, images, target, number, unlabelled=None):
         progress.value = number
-        return step(self, images, target, number)
+        return step(self, images, target, number, unlabelled)
 
     Training.step = told
     started = os.path.exists(os.path.join(run, "config.json"))
