@@ -59,9 +59,8 @@ def folder(root, count=12, **settings):
             name = f"{split}/{split}{number:03}"
             save(root / f"images/{name}.png", photo(number + 100 * (split == "val")))
             save(root / f"labels/{name}.png", LABEL)
-    return DataConfig(
-        data="folder", root=str(root), classes="rest,road", size=(48, 64), crop=(32, 32), **settings
-    )
+    usual = {"classes": "rest,road", "size": (48, 64), "crop": (32, 32)}
+    return DataConfig(data="folder", root=str(root), **usual | settings)
 
 
 def both(settings):
@@ -102,7 +101,7 @@ def opened(monkeypatch):
 # a split whose labels are not used
 
 
-def test_ten_of_the_facade_or_camvid_count_as_labelled(camvid):
+def test_ten_images_of_camvid_count_as_labelled(camvid):
     settings = DataConfig(
         data="camvid", root=str(camvid), split="train/40", unlabelled_split="train"
     )
@@ -295,8 +294,8 @@ def test_bad_folders_get_one_clear_line(tmp_path):
     refused(given("masks"), "holds label images")
     refused(given("one"), "one image", "two or more")
     refused(given("twice"), "one image of a name")
-    refused(given("set/labels/train"), "holds no images")
-    refused(given("set/labels"), "holds no images")
+    refused(given("set/labels/train"), "the labels of this data set")
+    refused(given("set/labels"), "holds label images")
     refused(given("set/images/train"), "no image", "two or more")
 
 

@@ -193,7 +193,8 @@ def _split_report(source: Source, root, split: str, progress: bool, settings) ->
     try:
         names, found, *_, notes = check_split(source, root, split, progress, settings)
     except UserError as error:
-        if source.find is None or isinstance(error, MissingSplit):  # there is no reading it at all
+        chosen = settings and settings.labelled
+        if chosen or source.find is None or isinstance(error, MissingSplit):  # nothing can be read
             raise
         names, found, notes = [], [Problem("missing folder", str(error))], []
     images = f"{len(names)} image{'s' * (len(names) != 1)}"

@@ -147,10 +147,12 @@ def _of_folder(settings: ImageConfig, source: Source):
         needed = "a folder of images, or rest"
         raise UserError(f"unlabelled is {folder}, and there is no such folder; needed: {needed}")
     labelled = labelled_rows(source, settings)
-    paths = _without_labels_of(labelled, files_below(folder, settings.label_name))
+    found = files_below(folder, settings.label_name)
+    paths = _without_labels_of(labelled, found)
     if not paths:
-        needed = "PNG or JPEG files in it or in its folders, which are no labels"
-        raise UserError(f"unlabelled is {folder}, which holds no images; needed: {needed}")
+        what = "the labels of this data set" if found else "no images"
+        needed = "photos, PNG or JPEG files in it or in its folders"
+        raise UserError(f"unlabelled is {folder}, which holds {what}; needed: {needed}")
     rows = undecoded(as_dataset([*map(str, paths)]))
     if all(is_label(source, rows[number]["image"]) for number in spread(len(rows), 4)):
         needed = "photos; if they are: in colour, or as JPEG"
@@ -246,7 +248,8 @@ def _is_small(row, data: DataConfig) -> str | None:
     height, width = upright_size(row["image"], whole=False)
     shape = read_shape(height, width, data.read_size)
     name = Path(row["image"]["path"] or "one").name
-    return f"{name} with {height}x{width}" if any(map(int.__lt__, shape, data.crop)) else None
+    small = any(map(int.__lt__, shape, data.crop))
+    return f"{name}, read at {'x'.join(map(str, shape))}" if small else None
 
 
 # %% ../../nbs/kit/data_unlabelled.ipynb #cell-030
