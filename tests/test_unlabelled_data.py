@@ -453,6 +453,35 @@ def test_broken_labels_and_splits_without_that_column(rows_with_gaps):
         assert problems == 0 and f"without labels: {len(names)} images" in text
 
 
+def test_a_split_to_learn_labels_from_needs_that_column(rows_with_gaps):
+    for settings in ({"unlabelled_split": "alone"}, {"unlabelled": "rest"}, {"labelled": "1"}):
+        refused(dataclasses.replace(rows_with_gaps, split="alone", **settings), "label")
+
+
+def test_packed_data_knows_splits_whose_labels_are_not_used(tmp_path):
+    camvid(tmp_path / "camvid")
+    out = str(tmp_path / "packed")
+    packing = f"data convert camvid --root {tmp_path / 'camvid'} --out {out} --no-progress".split()
+    for flags in (["--labelled", "3"], ["--unlabelled", out], ["--unlabelled-split", "val"]):
+        assert cli.main(packing + flags) not in (None, 0)
+    assert cli.main(packing) in (None, 0)
+    settings = DataConfig(data="hf", root=out, labelled="3", unlabelled_split="train")
+    labelled, scenes = both(settings)
+    assert (labelled, len(scenes)) == (3, 9)
+    unpacked = DataConfig(
+        data="camvid", root=str(tmp_path / "camvid"), labelled="3", unlabelled_split="train"
+    )
+    assert scenes.names == both(unpacked)[1].names
+
+
+def test_a_row_without_a_label_cannot_be_packed(rows_with_gaps, tmp_path, capsys):
+    command = f"data convert hf --root {rows_with_gaps.root} --classes rest,road --split train"
+    command = [*command.split(), "--no-progress", "--out", str(tmp_path / "packed")]
+    assert cli.main(command) not in (None, 0) and not (tmp_path / "packed").exists()
+    assert "a row has no label" in capsys.readouterr().err
+    assert cli.main([*command, "--unlabelled", "rest"]) in (None, 0)
+
+
 # memory and time
 
 

@@ -98,7 +98,10 @@ def _listed(numbers: list[int], names: list[str], labelled: str, split: str) -> 
 def _with_gaps(source: Source, settings: ImageConfig, split: str):
     "Every image of a split with its label; None where it has none, if that may be."
     if source.find is None:
-        return image_rows(source, settings.root, split)
+        rows = image_rows(source, settings.root, split)
+        # that there is no column of labels, `load` says best
+        found = "label" in rows.column_names
+        return rows if found else undecoded(source.load(settings.root, split))
     if not (settings.unlabelled == "rest" or settings.unlabelled_split):
         return undecoded(source.load(settings.root, split))
     images = image_paths(image_rows(source, settings.root, split))
