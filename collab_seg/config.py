@@ -51,9 +51,13 @@ class ImageConfig:
     label_name: str | None = None
     #: folder: lists of names, a line an image, e.g. train=train.txt val=val.txt
     split_file: tuple[str, ...] = ()
-    #: folder: rest: images without a label file are no mistake, and left out
+    #: images without labels: a folder of them, or rest, the training images that have none
     unlabelled: str | None = None
+    #: or a split whose images are used and whose labels are not, such as train; see `labelled`
     unlabelled_split: str | None = None
+    #: of the training split, so many images count as labelled, evenly spread, e.g. 10; or those
+    #: that a text file names, one a line
+    labelled: str | None = None
     #: own data without a val part: this share of it, chosen by a hash of the names
     val_fraction: float = 0.1
     image_column: str | None = None  # hf: the column of the images; default: image
@@ -74,6 +78,7 @@ class DataConfig(ImageConfig):
     scale: tuple[float, float] = (0.5, 2.0)  # images are scaled by a random factor in this range
     jitter: float = 0.3  # strength of random brightness, contrast and saturation; 0 is none
     cache: bool = True  # keep the resized images in memory (one byte a channel)
+    cache_mb: int = 4096  # the most megabytes of memory that images kept in memory may take
     workers: int = 0  # processes that prepare batches; 0 prepares them in the training process
 
     @property
@@ -211,12 +216,14 @@ def config_sha(
     # Before there was a choice, images were stretched.
     keeps = config.data.keeps_aspect and config.data.size is not None
     ours["data"]["aspect"] = "keep" if keeps else usual["data"]["aspect"]
+    if ours["data"]["unlabelled"] not in (None, "rest"):
+        ours["data"]["unlabelled"] = "folder"
     # Only what differs from its default counts: a setting added later renames no old run.
     differing = {
         part: {
             name: value
             for name, value in values.items()
-            if value != usual[part][name] and name not in ("root", "cache", "workers")
+            if value != usual[part][name] and name not in ("root", "cache", "cache_mb", "workers")
         }
         for part, values in ours.items()
     }

@@ -17,6 +17,7 @@ _LIMITS = {  # setting: the lowest and the highest value; NaN lies outside of ev
     "crop": (32, 8192),
     "scale": (0.01, 100),
     "workers": (0, 256),
+    "cache_mb": (1, 10**9),
     "aspp_rates": (1, 256),
     "decoder_width": (8, 4096),
     "head_width": (8, 4096),
@@ -75,6 +76,8 @@ def check_ranges(
     one = pattern is None or pattern.count("{}") == 1
     needed = "one {} where the name of the image stands, as in {}_mask"
     _need(one, "label_name", pattern, needed)
+    both = getattr(part, "unlabelled_split", None) and part.unlabelled
+    _need(not both, "unlabelled", both, "this or unlabelled_split, one of them")
     for name in _SHARES:
         _need(0 <= getattr(part, name, 0) < 1, name, getattr(part, name, 0), "from 0 to below 1")
     return part

@@ -25,6 +25,7 @@ class Source:
     needs_root: bool = True  # does it live in a folder of the user's?
     subsets: tuple[str, ...] = ()  # parts of its training split that `load` knows, to tune on
     find: Callable | None = None  # files: find(root, split) -> (pairs of files, problems)
+    images: Callable | None = None  # as `load`, but of images alone: labels may be missing
     optional: tuple[str, ...] = ("test",)  # splits that many copies come without
     label_ids: tuple[int, ...] | None = None  # each class's number in the files; None: 0, 1, 2, ...
     void_colours: tuple | None = None  # label files hold colours: the palette's, and these for void
@@ -71,19 +72,34 @@ def pair_features():
 
 
 # %% ../../nbs/kit/data_base.ipynb #cell-016
-def as_dataset(images: list, labels: list):
-    "A datasets.Dataset of two lists: names of files, or dicts with their bytes."
-    from datasets import Dataset
+def as_dataset(images: list, labels: list | None = None):
+    "A datasets.Dataset of lists: names of files, or dicts with their bytes; None: no such column."
+    from datasets import Dataset, Features
 
-    return Dataset.from_dict({"image": images, "label": labels}, features=pair_features())
+    columns = {"image": images} | ({} if labels is None else {"label": labels})
+    features = Features({name: pair_features()[name] for name in columns})
+    return Dataset.from_dict(columns, features=features)
 
 
 # %% ../../nbs/kit/data_base.ipynb #cell-017
-def image_paths(rows) -> list:
+def image_paths(rows, column: str = "image") -> list:
     "The paths of a table of images, in its order; nothing of the images is read."
     import pyarrow.compute as pc  # heavy, and only needed here
 
-    paths = pc.struct_field(rows.data.column("image"), "path").to_pylist()
+    paths = pc.struct_field(rows.data.column(column), "path").to_pylist()
     if rows._indices is not None:  # a part of the table
         paths = [paths[number] for number in rows._indices.column(0).to_pylist()]
     return paths
+
+
+# %% ../../nbs/kit/data_base.ipynb #cell-018
+def with_label(rows) -> list[int]:
+    "The numbers of the rows that have a label; nothing of the labels is read."
+    import pyarrow.compute as pc  # heavy, and only needed here
+
+    column = rows.data.column("label")
+    parts = [pc.is_valid(pc.struct_field(column, part)) for part in ("bytes", "path")]
+    there = pc.or_(*parts).to_pylist()
+    if rows._indices is not None:  # a part of the table
+        there = [there[number] for number in rows._indices.column(0).to_pylist()]
+    return [number for number, held in enumerate(there) if held]

@@ -15,7 +15,7 @@ from torchvision.datasets import Cityscapes
 
 from ..core import IGNORE_INDEX, plain
 from .base import Source, register
-from .pairs import MissingSplit, Problem, folder_of, load_pairs, match
+from .pairs import MissingSplit, Problem, folder_of, load_images, load_pairs, match
 from ..files import read_text
 
 
@@ -93,6 +93,16 @@ def load_voc(root, split: str):
     return load_pairs(find_voc(root, split), f"the list of {split} in {root}")
 
 
+# %% ../../nbs/kit/benchmarks.ipynb #cell-045
+def images_of_voc(root, split: str):
+    "The images of a VOC split; no label is looked for."
+    home = home_of(root, "voc", "JPEGImages", ("VOC2012", "VOCdevkit/VOC2012"))
+    names = dict.fromkeys(names_in(_voc_list(home, split)))
+    images = [home / "JPEGImages" / f"{name}.jpg" for name in names]
+    missing = [Problem("missing file", plain(path)) for path in images if not path.is_file()]
+    return load_images((images, missing), f"the list of {split} in {root}")
+
+
 # %% ../../nbs/kit/benchmarks.ipynb #cell-020
 VOC_CLASSES = (
     "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse "
@@ -112,6 +122,7 @@ VOC = register(
         load=load_voc,
         subsets=("trainval",),
         find=find_voc,
+        images=images_of_voc,
         optional=("train_aug",),
     )
 )
@@ -121,27 +132,38 @@ _CLASSES = [row for row in Cityscapes.classes if 0 <= row.train_id < IGNORE_INDE
 COUNTED = sorted(_CLASSES, key=lambda row: row.train_id)
 UNCOUNTED = [row for row in Cityscapes.classes if row.id >= 0 and row.train_id == IGNORE_INDEX]
 
-
 # %% ../../nbs/kit/benchmarks.ipynb #cell-029
+CITY_FILES = {"leftImg8bit": "_leftImg8bit.png", "gtFine": "_gtFine_labelIds.png"}
+
+
+def _in_cities(root, kind: str, split: str) -> dict[str, Path]:
+    "The images or the labels of a split, of all cities, by the name that both share."
+    folder = home_of(root, "cityscapes", "leftImg8bit", ("cityscapes",)) / kind / split
+    ending = CITY_FILES[kind]
+    if not os.path.isdir(folder):
+        needed = f"CITY/*{ending}, see data/README.md"
+        raise MissingSplit(f"there is no folder {folder}; needed: {needed}")
+    files = sorted(folder.glob(f"*/[!.]*{ending}"))
+    return {f"{path.parent.name}/{path.name.removesuffix(ending)}": path for path in files}
+
+
+# %% ../../nbs/kit/benchmarks.ipynb #cell-044
 def find_cityscapes(root, split: str) -> tuple[list, list]:
     "The pairs (image file, label file) of a Cityscapes split, and its problems."
-    home = home_of(root, "cityscapes", "leftImg8bit", ("cityscapes",))
-    found = []
-    for kind, ending in (("leftImg8bit", "_leftImg8bit.png"), ("gtFine", "_gtFine_labelIds.png")):
-        folder = home / kind / split
-        if not os.path.isdir(folder):
-            needed = f"CITY/*{ending}, see data/README.md"
-            raise MissingSplit(f"there is no folder {folder}; needed: {needed}")
-        files = sorted(folder.glob(f"*/[!.]*{ending}"))
-        named = {f"{path.parent.name}/{path.name.removesuffix(ending)}": path for path in files}
-        found.append(named)
-    return match(*found, [])
+    return match(*(_in_cities(root, kind, split) for kind in CITY_FILES), [])
 
 
 # %% ../../nbs/kit/benchmarks.ipynb #cell-030
 def load_cityscapes(root, split: str):
     "A Cityscapes split as a datasets.Dataset; a UserError names what is missing."
     return load_pairs(find_cityscapes(root, split), f"{Path(root) / 'leftImg8bit' / split}")
+
+
+# %% ../../nbs/kit/benchmarks.ipynb #cell-046
+def images_of_cityscapes(root, split: str):
+    "The images of a Cityscapes split, such as train_extra; no label is looked for."
+    images = [*_in_cities(root, "leftImg8bit", split).values()]
+    return load_images((images, []), f"{Path(root) / 'leftImg8bit' / split}")
 
 
 # %% ../../nbs/kit/benchmarks.ipynb #cell-031
@@ -156,6 +178,8 @@ CITYSCAPES = register(
         splits={"train": 2975, "val": 500, "test": 1525},
         load=load_cityscapes,
         find=find_cityscapes,
+        images=images_of_cityscapes,
+        subsets=("train_extra",),
         label_ids=tuple(row.id for row in COUNTED),
     )
 )

@@ -10,34 +10,57 @@ import os
 from pathlib import Path
 
 from .base import Source, register
-from .pairs import MissingSplit, folder_of, list_images, load_pairs, match
+from ..data.pairs import MissingSplit, folder_of, list_images, load_images, load_pairs, match
 
 # %% ../../nbs/kit/camvid.ipynb #cell-008
 HELD_OUT = "0006R0"  # one of the three sequences that CamVid's training images come from
 
 
 # %% ../../nbs/kit/camvid.ipynb #cell-009
+def _part(split: str) -> str:
+    "The folder of a split; those of fit and held_out lie in train's."
+    return "train" if split in ("fit", "held_out") else split
+
+
+# %% ../../nbs/kit/camvid.ipynb #cell-018
+def _is_in(split: str, image: Path) -> bool:
+    "Is an image of this folder in the split? Neighbouring frames are near-copies, so by sequence."
+    return _part(split) == split or image.name.startswith(HELD_OUT) == (split == "held_out")
+
+
+# %% ../../nbs/kit/camvid.ipynb #cell-016
+def _images_of(root, split: str, problems: list) -> dict[str, Path]:
+    "The image files of a split's folder by their names."
+    folder = folder_of(root, "camvid") / _part(split)
+    if not os.path.isdir(folder):
+        needed = "the images of this split, see data/README.md"
+        raise MissingSplit(f"there is no folder {folder}; needed: {needed}")
+    return list_images(folder, problems)
+
+
+# %% ../../nbs/kit/camvid.ipynb #cell-017
 def find_camvid(root, split: str) -> tuple[list, list]:
     "The pairs (image file, label file) of a CamVid split, and its problems."
-    folder, problems = folder_of(root, "camvid"), []
-    if not os.path.isdir(folder / split):
-        needed = "the images of this split, see data/README.md"
-        raise MissingSplit(f"there is no folder {folder / split}; needed: {needed}")
-    images = list_images(folder / split, problems)
-    labels = list_images(folder / f"{split}annot", problems, "the label images of this split")
-    return match(images, labels, problems)
+    problems: list = []
+    images, folder = _images_of(root, split, problems), Path(root) / f"{_part(split)}annot"
+    labels = list_images(folder, problems, "the label images of this split")
+    pairs, problems = match(images, labels, problems)
+    return [pair for pair in pairs if _is_in(split, pair[0])], problems
 
 
 # %% ../../nbs/kit/camvid.ipynb #cell-010
 def load_camvid(root, split: str):
     "A CamVid split as a datasets.Dataset; a UserError names a folder or a file that is missing."
-    part, split = split, "train" if split in ("fit", "held_out") else split
-    pairs, problems = find_camvid(root, split)
-    if part != split:  # neighbouring frames are near-copies: to tune, a whole sequence is held out
-        wanted = part == "held_out"
-        pairs = [pair for pair in pairs if pair[0].name.startswith(HELD_OUT) == wanted]
-    where = f"{Path(root) / split}{'' if part == split else f' ({part})'}"
-    return load_pairs((pairs, problems), where)
+    part = f" ({split})" * (_part(split) != split)
+    return load_pairs(find_camvid(root, split), f"{Path(root) / _part(split)}{part}")
+
+
+# %% ../../nbs/kit/camvid.ipynb #cell-019
+def images_of_camvid(root, split: str):
+    "The images of a CamVid split; no label is looked for."
+    problems: list = []
+    images = [path for path in _images_of(root, split, problems).values() if _is_in(split, path)]
+    return load_images((images, problems), f"{Path(root) / _part(split)}")
 
 
 # %% ../../nbs/kit/camvid.ipynb #cell-011
@@ -68,5 +91,6 @@ CAMVID = register(
         load=load_camvid,
         subsets=("fit", "held_out"),
         find=find_camvid,
+        images=images_of_camvid,
     )
 )

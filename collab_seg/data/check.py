@@ -13,21 +13,27 @@ import os
 import sys
 import unicodedata
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from ..config import ImageConfig
 from ..core import IGNORE_INDEX, UserError
 from .base import Source, is_own
 from .classes import LABEL_FIELDS
-from .pairs import MissingSplit, Problem
-from ..data.reading import label_numbers, open_cell, read_label, same_size, undecoded, upright_size
-from .scenes import split_rows
+from .pairs import MissingSplit, Problem, problem_of
+from ..data.reading import (
+    each_row,
+    label_numbers,
+    open_cell,
+    read_label,
+    same_size,
+    undecoded,
+    upright_size,
+)
+from .scenes import labelled_rows, split_rows
 from ..files import cache_folder, read_json, write_atomic
 
 
@@ -46,35 +52,15 @@ class Scan(NamedTuple):
 def scan_rows(source: Source, rows, split: str, progress: bool = True) -> Scan:
     "Read every image and label of some rows once, by several threads."
     names, problems, void, counts = [], [], [], np.zeros(256, np.int64)
-    hidden = None if progress else True  # None: where nobody watches a terminal
-    bar = tqdm(
-        total=len(rows), desc=f"check {split}", disable=hidden, leave=False, dynamic_ncols=True
-    )
-    # Decoders let the other threads work.
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads, bar:
-        for start in range(0, len(rows), 256):  # rows of Parquet files hold their images' bytes
-            part = [rows[number] for number in range(start, min(start + 256, len(rows)))]
-            for row, (problem, pixels) in zip(part, threads.map(partial(_scan_row, source), part)):
-                names.append(Path(row["image"]["path"] or str(len(names))).stem)
-                problems += [problem] if problem else []
-                void += [] if problem or pixels[:IGNORE_INDEX].any() else [names[-1]]
-                counts += pixels
-                bar.update()
+    found = each_row(rows, partial(_scan_row, source), f"check {split}", progress)
+    for row, (problem, pixels) in found:
+        names.append(Path(row["image"]["path"] or str(len(names))).stem)
+        problems += [problem] if problem else []
+        void += [] if problem or pixels[:IGNORE_INDEX].any() else [names[-1]]
+        counts += pixels
     scan = Scan(names, problems, counts[: len(source.classes)].tolist(), void)
     empty, notes = empty_classes(source, rows, split, scan)
     return scan._replace(problems=problems + empty, notes=notes)
-
-
-# %% ../../nbs/kit/data_check.ipynb #cell-009
-KINDS = {  # what a message says -> the kind of problem
-    "holds label": "label out of range",
-    "holds colour": "label out of range",
-    "is a lossy": "lossy label",
-    "has mode": "label has a wrong mode",
-    "transparent": "label has a wrong mode",
-    "cannot be read": "unreadable file",
-    "its image": "sizes differ",
-}
 
 
 # %% ../../nbs/kit/data_check.ipynb #cell-010
@@ -85,25 +71,28 @@ def _scan_row(source: Source, row) -> tuple[Problem | None, np.ndarray]:
         same_size(row, size, label.shape)
         return None, np.bincount(label.ravel(), minlength=256)
     except UserError as error:
-        kind = next((kind for key, kind in KINDS.items() if key in str(error)), "missing file")
-        return Problem(kind, str(error)), np.zeros(256, np.int64)
+        return problem_of(error), np.zeros(256, np.int64)
 
 
 # %% ../../nbs/kit/data_check.ipynb #cell-011
-def _rows(source: Source, root, split: str) -> tuple[list, list[Problem]]:
-    "Every row of a split, not yet read, and the problems of the rest."
+def _rows(source: Source, root, split: str, settings: ImageConfig | None):
+    "Every row of a split, not yet read, the problems of the rest, and how many are expected."
+    if settings and split == settings.split.partition("/")[0]:
+        gaps = settings.unlabelled == "rest" and not is_own(source)
+        if settings.labelled or settings.unlabelled_split or gaps:
+            return labelled_rows(source, settings), [], None
     if source.find is None:
-        return undecoded(source.load(root, split)), []
+        return undecoded(source.load(root, split)), [], source.splits[split]
     pairs, problems = source.find(root, split)
     cells = [[{"path": str(path), "bytes": None} for path in pair] for pair in pairs]
-    return [{"image": image, "label": label} for image, label in cells], problems
+    rows = [{"image": image, "label": label} for image, label in cells]
+    return rows, problems, source.splits[split]
 
 
 # %% ../../nbs/kit/data_check.ipynb #cell-012
-def check_split(source: Source, root, split: str, progress: bool = True) -> Scan:
+def check_split(source: Source, root, split: str, progress: bool = True, settings=None) -> Scan:
     "What one pass over a split's files found; its problems include those of its folders."
-    rows, problems = _rows(source, root, split)
-    expected = source.splits[split]
+    rows, problems, expected = _rows(source, root, split, settings)
     if expected not in (None, len(rows)):
         said = f"{len(rows)} pairs in {split}; expected: {expected}"
         problems = [*problems, Problem("count", said)]
@@ -171,6 +160,7 @@ def check_report(
     splits=None,  # which of its splits; None: all
     most: int = 10,  # of each kind of problem so many are listed
     progress: bool = True,  # show a bar where a terminal is
+    settings: ImageConfig | None = None,  # those of a run, whose training split may lack labels
 ) -> tuple[str, int]:  # the text, and how many problems there are
     "What is there and what is wrong with it; UserError if nothing is there at all."
     if not source.needs_root:
@@ -181,7 +171,7 @@ def check_report(
     lines, problems, missing = [], [], []
     for split in splits or source.splits:
         try:
-            said, found = _split_report(source, root, split, progress)
+            said, found = _split_report(source, root, split, progress, settings)
         except MissingSplit as error:
             missing.append(error)
             wanted = bool(splits) or split not in source.optional
@@ -196,18 +186,28 @@ def check_report(
 
 
 # %% ../../nbs/kit/data_check.ipynb #cell-020
-def _split_report(source: Source, root, split: str, progress: bool) -> tuple[list, list]:
+def _split_report(source: Source, root, split: str, progress: bool, settings) -> tuple[list, list]:
     "Lines about a split that is there, and its problems."
+    if settings and _only_images(settings, split):
+        return [f"{split}: its labels are not used"], []
     try:
-        names, found, *_, notes = check_split(source, root, split, progress)
+        names, found, *_, notes = check_split(source, root, split, progress, settings)
     except UserError as error:
-        if source.find is None or isinstance(error, MissingSplit):  # there is no reading it at all
+        chosen = settings and settings.labelled
+        if chosen or source.find is None or isinstance(error, MissingSplit):  # nothing can be read
             raise
         names, found, notes = [], [Problem("missing folder", str(error))], []
     images = f"{len(names)} image{'s' * (len(names) != 1)}"
     counts = f"{images}, {len(found)} problem{'s' * (len(found) != 1)}"
     line = f"{split}: {counts}, file list sha256 {file_list_sha(names)}"
     return [line, *(f"note: {note}" for note in notes)], found
+
+
+# %% ../../nbs/kit/data_check.ipynb #cell-030
+def _only_images(settings: ImageConfig, split: str) -> bool:
+    "Does a run use the images of a split and none of its labels? By those of val it is scored."
+    own = settings.split.partition("/")[0]
+    return split == (settings.unlabelled_split or "").partition("/")[0] not in (own, "val")
 
 
 # %% ../../nbs/kit/data_check.ipynb #cell-021
@@ -238,7 +238,10 @@ def check_before(
         return
     for split in dict.fromkeys([settings.split, *({"val"} & {*source.splits})]):
         try:
-            rows = split_rows(source, split, settings.root)
+            if split == settings.split:
+                rows = labelled_rows(source, settings)
+            else:
+                rows = split_rows(source, split, settings.root)
         except UserError:  # no validation images: that is no mistake where nobody scores
             if split == settings.split:
                 raise
@@ -278,7 +281,7 @@ def _rows_sha(source: Source, rows, split: str) -> str:
     for part in rows.with_format("arrow").iter(batch_size=1000):
         for column in ("image", "label"):
             for path in pc.struct_field(part[column], "path").to_pylist():
-                state = os.stat(path) if os.path.exists(path) else None
+                state = os.stat(path) if os.path.exists(path or "") else None
                 seen = state and (state.st_size, state.st_mtime_ns)
                 digest.update(os.fsencode(f"{path} {seen}\n"))
     return digest.hexdigest()

@@ -130,6 +130,10 @@ def only_used(
         used |= {"classes"} if name in ("labelme", "yolo") else set()
         others = [one for one in fields(ImageConfig) if one.name not in used]
         unused += [one.name for one in others if getattr(settings, one.name) != one.default]
+    else:
+        others = {"labelled": settings.labelled, "unlabelled-split": settings.unlabelled_split}
+        others["unlabelled"] = settings.unlabelled != "rest" and settings.unlabelled
+        unused += [flag for flag, value in others.items() if value]
     if unused:
         flag = unused[0].replace("_", "-")
         raise UserError(f"data convert {name} has no use for --{flag}; needed: the same without it")

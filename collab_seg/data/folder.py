@@ -30,6 +30,7 @@ from ..data.pairs import (
     Problem,
     folder_of,
     list_images,
+    load_images,
     load_pairs,
     match,
 )
@@ -43,24 +44,29 @@ def find_folder(
     split: str,  # train, val or test
 ) -> tuple[list, list]:  # pairs (image file, label file), and what is wrong
     "The pairs of a split of an own folder, and its problems; MissingSplit if it is not there."
-    root, problems = folder_of(root, "folder"), []
-    lists = split_lists(settings, root)
-    parts = _parts_or_none(settings, root) if lists else find_parts(settings, root)
-    part, held_out = _part_of(split, root, lists, parts)
-    images, labels = {}, {}
-    for folders in parts.values() if lists else [parts[part]]:
-        found = pairs_in(*folders, settings, problems)
+    root, problems, images, labels = folder_of(root, "folder"), [], {}, {}
+    listed, folders, held_out = _places(settings, root, split)
+    for pair in folders:
+        found = pairs_in(*pair, settings, problems)
         images, labels = images | found[0], labels | found[1]
-    if lists:
-        pairs, problems = _listed(lists[part], root, images, labels)
+    if listed is not None:
+        pairs, problems = _listed(listed, root, images, labels)
     else:
         pairs, problems = match(images, labels, problems)
     if settings.unlabelled == "rest":
         problems = _without_rest(problems, images, labels)
-    if held_out:
-        share, wanted = settings.val_fraction, split == "val"
-        pairs = [pair for pair in pairs if in_val(pair[0].stem, share) == wanted]
-    return pairs, problems
+    return [pair for pair in pairs if held_out(pair[0])], problems
+
+
+# %% ../../nbs/kit/data_folder.ipynb #cell-035
+def _places(settings: ImageConfig, root: Path, split: str, labels: bool = True) -> tuple:
+    "The lines of a split's list or None, its folders, and which of their images are meant."
+    lists = split_lists(settings, root)
+    parts = _parts_or_none(settings, root) if lists else find_parts(settings, root)
+    part, held_out = _part_of(split, root, lists, parts, labels)
+    share, wanted = settings.val_fraction, split == "val"
+    folders = [*parts.values()] if lists else [parts[part]]
+    return lists.get(part), folders, lambda path: not held_out or in_val(path.stem, share) == wanted
 
 
 # %% ../../nbs/kit/data_folder.ipynb #cell-007
@@ -73,7 +79,7 @@ def _parts_or_none(settings: ImageConfig, root: Path) -> dict:
 
 
 # %% ../../nbs/kit/data_folder.ipynb #cell-008
-def _part_of(split: str, root: Path, lists: dict, parts: dict) -> tuple[str, bool]:
+def _part_of(split: str, root: Path, lists: dict, parts: dict, labels: bool) -> tuple[str, bool]:
     "The part that holds a split, and whether val is held out of train; MissingSplit without one."
     there = lists or {name: folders for name, folders in parts.items() if name}
     held_out = "val" not in there and split != "test"
@@ -83,7 +89,7 @@ def _part_of(split: str, root: Path, lists: dict, parts: dict) -> tuple[str, boo
             f"{root} has no {split} images; there: {', '.join(there) or 'images of no split'}"
         )
     # as of a test set whose labels nobody gives away
-    if split == "test" and not lists and not parts[part][1].is_dir():
+    if split == "test" and labels and not lists and not parts[part][1].is_dir():
         raise MissingSplit(
             f"there is no folder {parts[part][1]}; without labels, images can be predicted but "
             "not scored"
@@ -98,7 +104,8 @@ def _without_rest(problems: list, images: dict, labels: dict) -> list:
     left = [one for one in problems if one.kind != "no partner" or one.file not in rest]
     if left != problems:
         count = len(problems) - len(left)
-        say_once(f"{count} images without a label file are left out (unlabelled is rest)")
+        where = "of the labelled ones (unlabelled is rest)"
+        say_once(f"{count} images without a label file are left out {where}")
     return left
 
 
@@ -138,6 +145,14 @@ def _files_of_both(images: Path, labels: Path, problems: list) -> tuple[dict, di
     return of_images, of_labels
 
 
+# %% ../../nbs/kit/data_folder.ipynb #cell-038
+def _images_in(images: Path, labels: Path, settings: ImageConfig, problems: list) -> dict:
+    "The images of a folder by their names; a folder that holds nothing but labels is not listed."
+    if images == labels:
+        return pairs_in(images, labels, settings, problems)[0]
+    return list_images(images, problems)
+
+
 # %% ../../nbs/kit/data_folder.ipynb #cell-013
 def _called(name: str, files: dict) -> dict:
     "The files that are called as `--label-name` says."
@@ -161,8 +176,8 @@ def _listed(lines: list[list[str]], root: Path, images: dict, labels: dict) -> t
     "The pairs of a list, and its problems."
     pairs, problems = [], []
     for line, first, *more in lines:
-        whole = line if _stem(line) in images or (root / line).is_file() else first  # with spaces
-        image, label = images.get(_stem(whole), root / whole.lstrip("/")), labels.get(_stem(whole))
+        whole, image = _listed_image(line, first, root, images)
+        label = labels.get(_stem(whole))
         if more and whole == first and (root / more[0].lstrip("/")).is_file():
             label = root / more[0].lstrip("/")
         if not image.is_file():
@@ -173,6 +188,13 @@ def _listed(lines: list[list[str]], root: Path, images: dict, labels: dict) -> t
             pairs.append((image, label))
     twice = [line for line, count in Counter(line for line, *_ in lines).items() if count > 1]
     return pairs, problems + [Problem("listed twice", plain(line)) for line in twice]
+
+
+# %% ../../nbs/kit/data_folder.ipynb #cell-036
+def _listed_image(line: str, first: str, root: Path, images: dict) -> tuple[str, Path]:
+    "How a line of a list calls its image, which may hold spaces, and the file."
+    whole = line if _stem(line) in images or (root / line).is_file() else first
+    return whole, images.get(_stem(whole), root / whole.lstrip("/"))
 
 
 # %% ../../nbs/kit/data_folder.ipynb #cell-017
@@ -192,6 +214,22 @@ def load_folder(settings: ImageConfig, root, split: str):
     return load_pairs(found, where)
 
 
+# %% ../../nbs/kit/data_folder.ipynb #cell-037
+def images_of_folder(settings: ImageConfig, root, split: str):
+    "The images of a split of an own folder; no label is looked for."
+    root, problems, images = folder_of(root, "folder"), [], {}
+    listed, folders, held_out = _places(settings, root, split, labels=False)
+    for pair in folders:
+        images |= _images_in(*pair, settings, problems)
+    paths = [*images.values()]
+    if listed is not None:
+        paths = [_listed_image(line, first, root, images)[1] for line, first, *_ in listed]
+        missing = [path for path in paths if not path.is_file()]
+        problems = [Problem("missing file", plain(path)) for path in missing]
+    paths = [path for path in dict.fromkeys(paths) if held_out(path)]
+    return load_images((paths, problems), f"the {split} part of {root}")
+
+
 # %% ../../nbs/kit/data_folder.ipynb #cell-023
 def folder_source(
     settings: ImageConfig,  # root, what the labels mean, and where files lie if not as usual
@@ -204,6 +242,7 @@ def folder_source(
         splits=dict.fromkeys(SPLIT_NAMES),
         load=partial(load_folder, settings),
         find=partial(find_folder, settings),
+        images=partial(images_of_folder, settings),
         **own_labels(settings),
     )
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from ..config import ImageConfig
 from ..core import UserError, one_of
-from .base import Source, image_paths, register_own
+from .base import Source, image_paths, register_own, with_label
 from .classes import LABEL_FIELDS, labels_from, own_labels
-from .layouts import SPLIT_NAMES, in_val
+from .layouts import SPLIT_NAMES, in_val, say_once
 from .pairs import MissingSplit
 from .reading import undecoded
 from ..files import read_json
@@ -104,10 +104,10 @@ def column_of(rows, kind: str, wanted: str | None) -> str:
 
 
 # %% ../../nbs/kit/data_hub.ipynb #cell-015
-def _two_columns(rows, settings: ImageConfig):
-    "The rows with the columns image and label, not yet decoded."
-    names = {kind: column_of(rows, kind, getattr(settings, f"{kind}_column")) for kind in COLUMNS}
-    if len({*names.values()}) < 2:
+def _columns(rows, settings: ImageConfig, kinds=("image", "label")):
+    "The rows with the columns image and label, or one of them, not yet decoded."
+    names = {kind: column_of(rows, kind, getattr(settings, f"{kind}_column")) for kind in kinds}
+    if len({*names.values()}) < len(names):
         raise UserError(
             f"the column {names['image']} is to hold images and labels; needed: two columns"
         )
@@ -124,6 +124,26 @@ LABELS_FILE = "collab_seg.json"  # beside converted data: what its labels mean
 # %% ../../nbs/kit/data_hub.ipynb #cell-019
 def load_hf(settings: ImageConfig, root, split: str, whole: bool = False):
     "A split, as a datasets.Dataset of image and label; of a `whole` data set, as it is."
+    rows = _columns(_split(settings, root, split, whole), settings)
+    if settings.unlabelled != "rest" or len(there := with_label(rows)) == len(rows):
+        return rows
+    count = len(rows) - len(there)
+    say_once(f"{count} rows of {split} without a label are left out of the labelled ones")
+    return rows.select(there)
+
+
+# %% ../../nbs/kit/data_hub.ipynb #cell-028
+def images_of_hf(settings: ImageConfig, root, split: str, whole: bool = False):
+    "Every image of a split; beside it its label, which may be None, if there is such a column."
+    rows = _split(settings, root, split, whole)
+    with contextlib.suppress(UserError):
+        return _columns(rows, settings)
+    return _columns(rows, settings, ("image",))
+
+
+# %% ../../nbs/kit/data_hub.ipynb #cell-029
+def _split(settings: ImageConfig, root, split: str, whole: bool):
+    "The rows of a split with all their columns; without a part val, some of train are held out."
     found, part = read_hf(str(root)), split
     if whole and split not in found:
         raise MissingSplit(
@@ -131,10 +151,10 @@ def load_hf(settings: ImageConfig, root, split: str, whole: bool = False):
         )
     if split == "val" and "val" not in found and "train" in found:
         part = "train"
-    rows = _two_columns(found[one_of(f"split of {root}", part, found)], settings)
+    rows = found[one_of(f"split of {root}", part, found)]
     if whole or "val" in found or part != "train":
         return rows
-    held_out = held_out_rows(rows, settings.val_fraction)
+    held_out = held_out_rows(_columns(rows, settings, ("image",)), settings.val_fraction)
     chosen = [number for number, out in enumerate(held_out) if out == (split == "val")]
     if not chosen:
         raise UserError(
@@ -168,11 +188,14 @@ def hub_source(
     if splits is None:
         held_out = ["val"] if "val" not in found and "train" in found else []
         splits = dict.fromkeys([*found, *held_out])
-    about, load = (
-        f"the Hugging Face data set {settings.root}",
-        partial(load_hf, settings, whole=whole),
+    return Source(
+        name="hf",
+        about=f"the Hugging Face data set {settings.root}",
+        splits=splits,
+        load=partial(load_hf, settings, whole=whole),
+        images=partial(images_of_hf, settings, whole=whole),
+        **labels,
     )
-    return Source(name="hf", about=about, splits=splits, load=load, **labels)
 
 
 # %% ../../nbs/kit/data_hub.ipynb #cell-024

@@ -109,14 +109,25 @@ def load_pairs(found: tuple, where: str, files: str = "PNG or JPEG files"):
     "What `find` found as a datasets.Dataset; a UserError names the first problem."
     pairs, problems = found
     if problems:
-        raise UserError(_first(problems))
+        raise UserError(first_problem(problems))
     if not pairs:
         raise UserError(f"{where} holds no images; needed: {files}")
     return as_dataset([str(image) for image, _ in pairs], [str(label) for _, label in pairs])
 
 
+# %% ../../nbs/kit/data_pairs.ipynb #cell-021
+def load_images(found: tuple, where: str):
+    "Image files as a datasets.Dataset without labels; a UserError names the first problem."
+    images, problems = found
+    if problems:
+        raise UserError(first_problem(problems))
+    if not images:
+        raise UserError(f"{where} holds no images; needed: PNG or JPEG files")
+    return as_dataset([*map(str, images)])
+
+
 # %% ../../nbs/kit/data_pairs.ipynb #cell-017
-def _first(problems: list[Problem]) -> str:
+def first_problem(problems: list[Problem]) -> str:
     "The problem that is the cause of others, or else the first one, in a line."
     kind, file = next((one for one in problems if one.kind == "not read"), problems[0])
     what = {"no partner": f"{file} has no partner", "not read": file}.get(kind, f"{file}: {kind}")
@@ -135,3 +146,23 @@ def folder_of(root, name: str) -> Path:
         said = f"there is no folder {root}; needed: --root, the data set's folder"
         raise UserError(f"{said} (see data/README.md)")
     return Path(root)
+
+
+# %% ../../nbs/kit/data_pairs.ipynb #cell-022
+KINDS = {  # what a message says -> the kind of problem
+    "holds label": "label out of range",
+    "holds colour": "label out of range",
+    "is a lossy": "lossy label",
+    "has mode": "label has a wrong mode",
+    "transparent": "label has a wrong mode",
+    "cannot be read": "unreadable file",
+    "a row has no": "no label",
+    "its image": "sizes differ",
+}
+
+
+# %% ../../nbs/kit/data_pairs.ipynb #cell-023
+def problem_of(error: UserError) -> Problem:
+    "The problem that a reader's message names, with its kind."
+    kind = next((kind for key, kind in KINDS.items() if key in str(error)), "missing file")
+    return Problem(kind, str(error))

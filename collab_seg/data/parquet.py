@@ -28,6 +28,8 @@ def packed_row(row: dict, root) -> dict:
     "A row with the bytes of both files, and their names relative to the root."
     packed = {}
     for kind, cell in row.items():
+        if cell is None:
+            raise UserError(f"a row has no {kind}; needed: one in each, or --unlabelled rest")
         path, content = cell["path"], cell["bytes"]
         if not content:
             if not os.path.isfile(path or ""):

@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torchvision.transforms import v2
+from tqdm.auto import tqdm
 
 from ..core import IGNORE_INDEX, UserError
 from .base import Source, is_own
@@ -39,6 +41,9 @@ def _why_unread(error: Exception) -> str:
 @contextlib.contextmanager
 def decoding(cell, what: str):
     "Open an undecoded cell of a datasets image column; whatever goes wrong becomes one line."
+    if cell is None:
+        way = "--unlabelled rest, if some rows are to have none" if what == "label" else "an image"
+        raise UserError(f"a row has no {what}; needed: {way}")
     name = cell["path"] or what
     if not cell["bytes"] and not os.path.isfile(name):  # to open a pipe would wait for ever
         state = "is no file" if os.path.lexists(name) and not os.path.islink(name) else "is missing"
@@ -86,12 +91,13 @@ def _no_floats(image, cell) -> None:
 
 
 # %% ../../nbs/kit/data_reading.ipynb #cell-013
-def upright_size(cell) -> tuple[int, int]:
-    "Height and width; decoded to the end, a JPEG at an eighth of its size, which is faster."
+def upright_size(cell, whole: bool = True) -> tuple[int, int]:
+    "Height and width; `whole`: decoded to the end, a JPEG at an eighth of its size, to be quick."
     with decoding(cell, "image") as image:
         width, height = image.size
-        image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
-        image.load()
+        if whole:
+            image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
+            image.load()
         _no_floats(image, cell)
         turned = image.getexif().get(0x0112, 1) > 4  # lies on its side
         return (width, height) if turned else (height, width)
@@ -237,8 +243,24 @@ def undecoded(dataset):
     "The same rows with the image files as they lie on disk, so that an error can name the file."
     from datasets import Image as ImageColumn
 
-    raw = ImageColumn(decode=False)
-    return dataset.cast_column("image", raw).cast_column("label", raw)
+    for column in ("image", "label"):
+        if column in dataset.column_names:
+            dataset = dataset.cast_column(column, ImageColumn(decode=False))
+    return dataset
+
+
+# %% ../../nbs/kit/data_reading.ipynb #cell-034
+def each_row(rows, work, what: str, progress: bool):
+    "Each row and what `work` says of it, in order, by several threads and below a bar."
+    hidden = None if progress else True  # None: where nobody watches a terminal
+    bar = tqdm(total=len(rows), desc=what, disable=hidden, leave=False, dynamic_ncols=True)
+    # Decoders let the other threads work.
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads, bar:
+        for start in range(0, len(rows), 256):  # rows of Parquet files hold their images' bytes
+            part = [rows[number] for number in range(start, min(start + 256, len(rows)))]
+            for pair in zip(part, threads.map(work, part)):
+                yield pair
+                bar.update()
 
 
 # %% ../../nbs/kit/data_reading.ipynb #cell-024

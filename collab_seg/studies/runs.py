@@ -16,7 +16,7 @@ from filelock import Timeout
 from tqdm.auto import tqdm
 
 from ..core import UserError
-from ..files import write_atomic
+from ..files import read_json, write_atomic
 from .plan import PlannedRun, StudyPlan
 from .state import collect, done_runs, json_or_none, lock_of, run_files, standings
 from ..training.evaluate import score_run
@@ -35,6 +35,9 @@ def _score(study: StudyPlan, run: PlannedRun, folder: Path, progress: bool):
     rows = result_rows(folder, scores, source, study.score)
     write_atomic(Run(folder).scores(source, study.score), json.dumps(rows, indent=2) + "\n")
     rows = [{"study": study.name, **row, "method": run.label} for row in rows]
+    if run.config.data.unlabelled or run.config.data.unlabelled_split:
+        labels = read_json(Run(folder).data_file, ["images"])["images"]
+        rows = [row | {"labels": labels} for row in rows]
     write_atomic(Run(folder).rows_file, json.dumps(rows, indent=2) + "\n")
 
 

@@ -17,7 +17,7 @@ from ..config import Config, DataConfig
 from ..core import UserError, derive_seed
 from ..data.base import Source, image_paths
 from ..data.classes import labels_of
-from ..data.scenes import Scenes
+from ..data.scenes import Scenes, labelled_rows
 from ..data.unlabelled import open_unlabelled
 from ..data.views import Augmented, PositionSampler, Views
 from ..files import read_json
@@ -46,7 +46,8 @@ def make_batches(
 ) -> DataLoader:  # of images (B, 3, h, w) and labels (B, h, w)
     "The training batches from a step on; the same for every method of a seed."
     data, optim = config.data, config.optim
-    scenes = Scenes(source, data.split, data.root, data.read_size, data.cache)
+    rows, kept = labelled_rows(source, data), {"cache": data.cache, "cache_mb": data.cache_mb}
+    scenes = Scenes(source, data.split, data.root, data.read_size, rows=rows, **kept)
     if len(scenes) == 0:
         raise UserError(
             f"the split {data.split} of {source.name} is empty; needed: one image or more"
@@ -82,14 +83,25 @@ def batch_names(batches: DataLoader, number: int) -> list[str]:
     return [Path(rows[i]["image"]["path"] or f"image {i}").name for _, i in places]
 
 
+# %% ../../nbs/kit/training_data.ipynb #6de638bd
+def _named(names: list[str]) -> dict:
+    "How many images there are, a hash of their names, and the names if they are not too many."
+    digest = hashlib.sha256("\n".join(names).encode(errors="surrogateescape")).hexdigest()
+    kept = {"names": names} if len(names) <= 2000 else {}
+    return {"images": len(names), "names_sha256": digest} | kept
+
+
 # %% ../../nbs/kit/training_data.ipynb #cell-014
 def data_state(data: DataConfig, source: Source) -> dict:
     "How many images the training split has, and a hash of their names in order."
-    rows = Scenes(source, data.split, data.root).rows
-    names = [str(path and Path(path).name) for path in image_paths(rows)]
-    digest = hashlib.sha256("\n".join(names).encode(errors="surrogateescape")).hexdigest()
-    kept = {"names": names} if len(names) <= 2000 else {}
-    return {"images": len(rows), "names_sha256": digest} | kept
+    rows = labelled_rows(source, data)
+    return _named([str(path and Path(path).name) for path in image_paths(rows)])
+
+
+# %% ../../nbs/kit/training_data.ipynb #bff03e04
+def unlabelled_state(batches: DataLoader | None) -> dict:
+    "The same of the images without labels, where a run learns from some."
+    return {"unlabelled": _named(batches.dataset.images.names)} if batches else {}
 
 
 # %% ../../nbs/kit/training_data.ipynb #cell-015
@@ -124,17 +136,21 @@ def _first_changed(before: dict, now: dict) -> str:
 
 
 # %% ../../nbs/kit/training_data.ipynb #cell-017
-def same_data(run: Run, data: DataConfig, source: Source) -> None:
+def same_data(run: Run, data: DataConfig, source: Source, unlabelled=None) -> None:
     "UserError if a run's data is not what it was: its images would come in another order."
     changes = []
     if learnt := run.labels():
         changes += _changed_labels(learnt, labels_of(source))
     if run.data_file.exists():  # older runs have none
         before = read_json(run.data_file, ["images", "names_sha256"])
-        now = data_state(data, source)
-        if before["names_sha256"] != now["names_sha256"]:
-            counts = f"{data.split} has {now['images']} images, had {before['images']}"
-            changes.append(counts + _first_changed(before, now))
+        states = [(data.split, before, data_state(data, source))]
+        if unlabelled and "unlabelled" in before:
+            now = unlabelled_state(unlabelled)["unlabelled"]
+            states.append(("the part without labels", before["unlabelled"], now))
+        for what, was, now in states:
+            if was["names_sha256"] != now["names_sha256"]:
+                counts = f"{what} has {now['images']} images, had {was['images']}"
+                changes.append(counts + _first_changed(was, now))
     if changes:
         raise UserError(
             f"the data of {run} has changed since the run began: {'; '.join(changes)}; "

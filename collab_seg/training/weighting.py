@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from ..config import DataConfig
 from ..data.base import Source
 from ..data.reading import read_label
-from ..data.scenes import Scenes
+from ..data.scenes import labelled_rows
 
 
 # %% ../../nbs/kit/training_weighting.ipynb #cell-008
@@ -26,7 +26,7 @@ def class_weights(
     "The weight of each class in the task: its share of the pixels to minus this power."
     if power == 0:
         return None
-    counts, rows = torch.zeros(256, dtype=torch.long), Scenes(source, data.split, data.root).rows
+    counts, rows = torch.zeros(256, dtype=torch.long), labelled_rows(source, data)
     shown = {"desc": "count classes", "leave": False, "dynamic_ncols": True}
     for row in tqdm(rows, disable=not progress, **shown):
         label = torch.from_numpy(read_label(source, row["label"]))

@@ -77,11 +77,17 @@ class DataCheck(ImageConfig):
     def run(self):
         from collab_seg.data.check import check_report
         from collab_seg.data.sources import open_source
+        from collab_seg.data.unlabelled import check_unlabelled
 
-        source = open_source(self)
+        split = self.split if self.split not in ("val", "test", None) else "train"
+        source, own = open_source(self), replace(self, split=split)
         splits = [one_of("split", self.split, source.splits)] if self.split else None
-        text, problems = check_report(source, self.root, splits)
+        text, problems = check_report(source, self.root, splits, settings=own)
         print(text)
+        if self.unlabelled or self.unlabelled_split:
+            text, more = check_unlabelled(own, source)
+            print(text)
+            problems += more
         if problems:
             raise UserError(f"{self.data}: {problems} problem{'s' * (problems > 1)} found")
 
