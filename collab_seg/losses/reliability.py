@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..core import IGNORE_INDEX, StudentOutput, UserError, upsample
-from .base import check_map, of_all, unit
+from .base import check_pair, of_all, unit
 
 # %% ../../nbs/kit/losses_reliability.ipynb #cell-006
 RATE = 0.2  # share of the way to a batch's own optimum
@@ -55,6 +55,17 @@ class Tempered(nn.Module):
 
 
 # %% ../../nbs/kit/losses_reliability.ipynb #cell-009
+def _check_grid(output, label):
+    "ValueError if labels do not lie on the grid of a student's logits and `high`, or are none."
+    check_pair(output, output, label)
+    grids = {tuple(x.shape[-2:]) for x in (output.logits, output.high)}
+    if grids != {tuple(label.shape[-2:])}:
+        raise ValueError(
+            f"label has grid {tuple(label.shape[-2:])}; needed: that of logits and high, {grids}"
+        )
+
+
+# %% ../../nbs/kit/losses_reliability.ipynb #cell-010
 class Reliability(Tempered):
     "How unreliable one student is at each pixel, without the truth; made once a student."
 
@@ -66,8 +77,8 @@ class Reliability(Tempered):
         output: StudentOutput,  # of labelled images
         label,  # (B, h, w) on the grid of the logits, 255 where void
     ) -> None:
-        "Learn from labelled pixels; no gradient reaches the student."
-        check_map("logits", output.logits, label)
+        "Learn from labelled pixels, without gradient; ValueError if the labels do not fit."
+        _check_grid(output, label)
         with torch.autocast(label.device.type, enabled=False):
             logits, high = output.logits.float(), output.high.float()
             known = (label != IGNORE_INDEX) & logits.isfinite().all(1) & high.isfinite().all(1)
@@ -90,7 +101,7 @@ class Reliability(Tempered):
         raise NotImplementedError
 
 
-# %% ../../nbs/kit/losses_reliability.ipynb #cell-013
+# %% ../../nbs/kit/losses_reliability.ipynb #cell-014
 RELIABILITIES: dict[str, type[Reliability]] = {}
 
 
@@ -102,7 +113,7 @@ def add_reliability(
     RELIABILITIES[name] = kind
 
 
-# %% ../../nbs/kit/losses_reliability.ipynb #cell-014
+# %% ../../nbs/kit/losses_reliability.ipynb #cell-015
 class Confidence(Reliability):
     "The probability that is left for all classes but the likeliest."
 
@@ -122,7 +133,7 @@ add_reliability("confidence", Confidence)
 add_reliability("entropy", Entropy)
 
 
-# %% ../../nbs/kit/losses_reliability.ipynb #cell-017
+# %% ../../nbs/kit/losses_reliability.ipynb #cell-018
 def flipped_and_scaled(
     student,  # images (B, 3, H, W) -> StudentOutput
     images,  # (B, 3, H, W), normalised
@@ -142,7 +153,7 @@ def flipped_and_scaled(
     return seen
 
 
-# %% ../../nbs/kit/losses_reliability.ipynb #cell-018
+# %% ../../nbs/kit/losses_reliability.ipynb #cell-019
 class Agreement(Reliability):
     "What the other views leave for all classes but the one that the student names."
 
@@ -156,7 +167,7 @@ class Agreement(Reliability):
 
 add_reliability("agreement", Agreement)
 
-# %% ../../nbs/kit/losses_reliability.ipynb #cell-021
+# %% ../../nbs/kit/losses_reliability.ipynb #cell-022
 DECAY = 1e-3  # pulls the weights to 0, where nothing is known
 
 
@@ -170,7 +181,7 @@ def _logistic_step(rows, wrong, known, weight):  # (N, F), (N,), (N,) bool, (F,)
     return RATE * (count > 0) * torch.linalg.solve_ex(bound, slope).result
 
 
-# %% ../../nbs/kit/losses_reliability.ipynb #cell-022
+# %% ../../nbs/kit/losses_reliability.ipynb #cell-023
 class LearntError(Reliability):
     "The probability that the student's class is wrong: logistic regression on some features."
 
@@ -195,7 +206,7 @@ class LearntError(Reliability):
         self.weight -= _logistic_step(rows, wrong.flatten(), known.flatten(), self.weight)
 
 
-# %% ../../nbs/kit/losses_reliability.ipynb #cell-024
+# %% ../../nbs/kit/losses_reliability.ipynb #cell-025
 class Prototypes(LearntError):
     "From the distance of a pixel's features to the mean features of the class that it names."
 
@@ -220,7 +231,7 @@ class Prototypes(LearntError):
 add_reliability("prototypes", Prototypes)
 
 
-# %% ../../nbs/kit/losses_reliability.ipynb #cell-025
+# %% ../../nbs/kit/losses_reliability.ipynb #cell-026
 class ErrorHead(LearntError):
     "From the features themselves, the confidence and the entropy."
 
@@ -235,7 +246,7 @@ class ErrorHead(LearntError):
 add_reliability("error_head", ErrorHead)
 
 
-# %% ../../nbs/kit/losses_reliability.ipynb #cell-029
+# %% ../../nbs/kit/losses_reliability.ipynb #cell-030
 def better_auc(
     cnn_unreliability,  # estimates, any shape
     vit_unreliability,  # the same of the ViT
