@@ -185,7 +185,7 @@ def _logistic_step(rows, wrong, known, weight):  # (N, F), (N,), (N,) bool, (F,)
 class LearntError(Reliability):
     "The probability that the student's class is wrong: logistic regression on some features."
 
-    def __init__(self, num_classes, high_channels, features=1):
+    def __init__(self, num_classes, high_channels, features):
         super().__init__(num_classes, high_channels)
         self.register_buffer("weight", torch.zeros(features + 1))  # the last one is the bias
 
@@ -211,12 +211,15 @@ class Prototypes(LearntError):
     "From the distance of a pixel's features to the mean features of the class that it names."
 
     def __init__(self, num_classes, high_channels):
-        super().__init__(num_classes, high_channels)
+        super().__init__(num_classes, high_channels, 2 * num_classes)
         self.register_buffer("prototypes", torch.zeros(num_classes, high_channels))
 
     def features(self, logits, high):
-        means = F.normalize(self.prototypes, dim=1)[logits.max(1).indices].movedim(-1, 1)
-        return 1 - (unit(high) * means).sum(1, keepdim=True)
+        named = logits.max(1).indices
+        means = F.normalize(self.prototypes, dim=1)[named].movedim(-1, 1)
+        distance = 1 - (unit(high) * means).sum(1, keepdim=True)
+        of_class = F.one_hot(named, len(self.prototypes)).movedim(-1, 1).float()
+        return torch.cat([of_class, distance * of_class], 1)
 
     def learn(self, logits, high, label, known):
         index = torch.where(known, label, 0).flatten()
