@@ -157,6 +157,35 @@ def test_a_learnt_estimate_is_an_honest_probability(name):
     assert abs(estimate[far].mean() - 0.8) < 0.1 and abs(estimate[~far].mean() - 0.1) < 0.1
 
 
+def observe_a_share(rank, folder):
+    """One of two processes: it observes its image of the batch, and writes down what was learnt."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2
+    )
+    output, _, target = random_pair(dtype=torch.float32)
+    share = slice(rank, rank + 1)
+    for name in NAMES:
+        reliability = made(name)
+        for _ in range(3):
+            reliability.observe(StudentOutput(*(x.detach()[share] for x in output)), target[share])
+        torch.save(reliability.state_dict(), f"{folder}/{name}-{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_several_processes_learn_what_one_would(tmp_path):
+    torch.multiprocessing.spawn(observe_a_share, (str(tmp_path),), nprocs=2)
+    output, _, target = random_pair(dtype=torch.float32)
+    for name in NAMES:
+        alone = made(name)
+        for _ in range(3):
+            alone.observe(output, target)
+        one, two = (torch.load(tmp_path / f"{name}-{rank}.pt") for rank in (0, 1))
+        for key, value in alone.state_dict().items():
+            assert torch.equal(one[key], two[key]) and torch.allclose(one[key], value, atol=1e-5), (
+                key
+            )
+
+
 def test_views_come_back_to_their_place():
     images = torch.rand(2, 3, 64, 96).cumsum(-1) / 96  # nothing looks the same after a flip
 
