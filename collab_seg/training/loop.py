@@ -26,7 +26,14 @@ from ..files import write_atomic
 from ..limits import check_config
 from ..losses.methods import known_method
 from ..students.build import build_students
-from ..training.data import batch_names, data_state, make_batches, make_unlabelled, same_data
+from ..training.data import (
+    batch_names,
+    data_state,
+    make_batches,
+    make_unlabelled,
+    same_data,
+    unlabelled_state,
+)
 from ..training.device import (
     DISTRIBUTED_ERRORS,
     forget_peak,
@@ -219,8 +226,9 @@ def train(
     known_method(config.distill.method)
     forget_peak()
     source = open_source(config.data)
+    unlabelled = make_unlabelled(config, source, 0)  # of whatever step: the same images
     if resume:
-        same_data(run, config.data, source)
+        same_data(run, config.data, source, unlabelled)
     accelerator = make_accelerator(optim, known_trackers(trackers), run)
     if check and accelerator.is_main_process:
         check_before(config.data, source, progress)
@@ -231,7 +239,7 @@ def train(
     main = accelerator.is_main_process
     accelerator.wait_for_everyone()  # all have looked at the folder before one of them writes
     if main:
-        data = {} if run.begun else data_state(config.data, source)
+        data = {} if run.begun else data_state(config.data, source) | unlabelled_state(unlabelled)
         start_run(run, config, accelerator.device, source, data, plan)
     with contextlib.ExitStack() as stack, told_in_one_line(run, main, resume):
         watch = Watch(work, source, progress)

@@ -221,13 +221,13 @@ def _as_numbers(numbers: dict, accelerator) -> dict[str, float]:
 
 
 # %% ../../nbs/course/07_loop.ipynb #82e7b466
-def guessed(pair, accelerator, unlabelled):
+def guessed(pair, accelerator, batch, unlabelled):
     "What is to be learnt from a batch of images without labels, if there is one."
     if unlabelled is None:
         return None
     whole = accelerator.unwrap_model(pair)
     with accelerator.autocast():
-        return whole.guesser(whole.cnn, whole.vit, *unlabelled)
+        return whole.guesser(whole.cnn, whole.vit, batch, unlabelled)
 
 
 # %% ../../nbs/course/07_loop.ipynb #cell-030
@@ -244,7 +244,8 @@ def train_step(
     "One optimiser step of both students, skipped if it is not finite."
     optim, leaves = config.optim, None
     torch.manual_seed(derive_seed(optim.seed, "step", step) + accelerator.process_index)
-    guess, rate = guessed(pair, accelerator, unlabelled), learning_rate(step, optim)
+    guess = guessed(pair, accelerator, (images, target), unlabelled)
+    rate = learning_rate(step, optim)
     seen = torch.cat([images, guess.images]) if guess else images
     buffers = [buffer.clone() for buffer in pair.buffers()]
     for group in optimizer.param_groups:

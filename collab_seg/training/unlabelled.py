@@ -6,17 +6,18 @@
 __all__ = ["APART", "Guess", "come_apart", "Guesser"]
 
 # %% ../../nbs/kit/training_unlabelled.ipynb #0dc6043b
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from ..config import DistillConfig
-from ..core import IGNORE_INDEX, StudentOutput, one_of, resize_label
-from ..losses.base import align, on_one_grid
+from ..core import IGNORE_INDEX, StudentOutput, one_of, resize_label, upsample
+from ..losses.base import align, on_one_grid, pixel_errors
 from ..losses.methods import METHODS
-from ..losses.reliability import RELIABILITIES
-from ..losses.unlabelled import Guessed, PseudoLoss
+from ..losses.reliability import RELIABILITIES, better_auc, flipped_and_scaled
+from ..losses.unlabelled import WORDS, Guessed, PseudoLoss
 from .teachers import slow_students
 
 
@@ -33,14 +34,22 @@ def mixed(
 
 
 # %% ../../nbs/kit/training_unlabelled.ipynb #db5eeb06
+@contextmanager
+def in_eval(student):
+    "A student as it answers a new photo: no dropout, norms by their running statistics."
+    was = student.training
+    try:
+        yield student.eval()
+    finally:
+        student.train(was)
+
+
 def answers(teachers, images) -> tuple[StudentOutput, StudentOutput]:
     "What both teachers say about images, on one grid; each is left as it was."
     outputs = []
-    with torch.no_grad():
-        for teacher in teachers:
-            was = teacher.training
-            outputs.append(teacher.eval()(images))
-            teacher.train(was)
+    for teacher in teachers:
+        with torch.no_grad(), in_eval(teacher):
+            outputs.append(teacher(images))
     return on_one_grid(*outputs)
 
 
@@ -112,6 +121,10 @@ def come_apart(
     return None
 
 
+# %% ../../nbs/kit/training_unlabelled.ipynb #ff0bf3e9
+LOOK_BACK = 20  # each so many steps, the estimates of reliability are compared with labels
+
+
 # %% ../../nbs/kit/training_unlabelled.ipynb #6847f238
 class Guesser(nn.Module):
     "Teachers of both students and what they say; all that it keeps is in the checkpoint."
@@ -139,25 +152,55 @@ class Guesser(nn.Module):
         self.shares = ClassShares(cnn.num_classes)
         sizes = [(student.num_classes, student.high_channels) for student in (cnn, vit)]
         self.reliabilities = nn.ModuleList(kind(*size) for size in sizes)
+        self.chooses = method.group == "unlabelled" and pseudo.word is WORDS["reliable"]
+        self.register_buffer("auc", torch.tensor(0.5))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
-    def forward(self, cnn, vit, weak, strong, inside, box) -> Guess:
+    def forward(self, cnn, vit, batch, views) -> Guess:
         "Update the running means, let the teachers look at the weak view; no gradient."
+        weak, strong, inside, box = views
         if self.slow is not None:
             self.slow.update_parameters(nn.ModuleList([cnn, vit]))
-        said = answers(self.slow.module if self.slow is not None else (cnn, vit), weak)
+        teachers = self.slow.module if self.slow is not None else (cnn, vit)
+        said, doubts = self.judged(teachers, weak)
+        if self.chooses and self.steps % LOOK_BACK == 0:
+            self.look_back(teachers, *batch)
+        self.steps += 1
         chances = [output.logits.softmax(1) for output in said]
-        with torch.no_grad():
-            doubts = [judge(output) for judge, output in zip(self.reliabilities, said)]
         if self.view == "weak":
             return Guess(weak, inside, chances, doubts)
         seen = mixed(strong if self.view == "strong" else weak, box)
         moved = ([mixed(x, box) for x in each] for each in (chances, doubts))
         return Guess(seen, mixed(inside, box), *moved)
 
+    def judged(self, teachers, images) -> tuple:
+        "What teachers say about images, and how unreliable each is, at each pixel."
+        said, doubts = answers(teachers, images), []
+        grid = said[0].logits.shape[-2:]
+        for judge, teacher, output in zip(self.reliabilities, teachers, said):
+            views = []
+            if judge.needs_views and self.chooses:
+                with torch.no_grad(), in_eval(teacher):
+                    views = flipped_and_scaled(teacher, images)
+                views = [StudentOutput(*(upsample(x, grid) for x in view)) for view in views]
+            doubts.append(judge(output, views) if views or not judge.needs_views else None)
+        return said, doubts if doubts[0] is not None else [
+            1 - s.logits.softmax(1).amax(1) for s in said
+        ]
+
+    def look_back(self, teachers, images, target) -> None:
+        "How well the estimates name the better student, on a batch with labels."
+        said, doubts = self.judged(teachers, images)
+        label = resize_label(target, said[0].logits.shape[-2:])
+        errors = [pixel_errors(output.logits, label) for output in said]
+        auc = better_auc(*doubts, *errors, label != IGNORE_INDEX)
+        self.auc.fill_(auc if auc == auc else 0.5)  # one of them is better everywhere
+
     def flows(self, target, results: dict) -> dict:
         "How far the classes of the pseudo-labels are from those of labels (B, H, W)."
         told = next(result.maps for result in results.values() if "targets" in result.maps)
-        return self.shares.add(target, told)
+        named = {"unlabelled/reliability_auc": self.auc} if self.chooses else {}
+        return self.shares.add(target, told) | named
 
     def results(self, losses, cnn, vit, guess: Guess, weights) -> dict:
         "What each loss gives on the images without labels, from the outputs of both students."

@@ -24,7 +24,16 @@ from ..presets import PRESETS
 from ..training.files import RunFiles
 from .commands_base import finished_config, is_main, read_config
 from .commands_data import DataCheck, DataConvert, DataList, DataShow
-from .commands_study import Bench, Cost, Explore, Methods, Report, Reproduce, Study
+from ..use.commands_study import (
+    Bench,
+    Cost,
+    Explore,
+    Methods,
+    Reliability,
+    Report,
+    Reproduce,
+    Study,
+)
 from .commands_train import Train
 from .commands_use import Eval, Export, Predict
 from .processes import Died, run_processes
@@ -91,6 +100,7 @@ COMMANDS = {
     "explore": Explore,
     "cost": Cost,
     "bench": Bench,
+    "reliability": Reliability,
     "methods": Methods,
     "report": Report,
 }

@@ -184,6 +184,48 @@ def do_benches(command: Bench) -> None:
         print(f"written: {write_benches(command.out, table)}")
 
 
+# %% ../../nbs/kit/commands_study.ipynb #reliability-class
+@dataclass(frozen=True)
+class Reliability:
+    """Check, on held-out labels, how well each estimate names the more reliable student.
+
+    Try
+      collab-seg reliability RUN                          judged by images of train it has not seen
+      collab-seg reliability RUN --split val/4            by each fourth image of val
+      collab-seg reliability RUN RUN RUN --csv table.csv  several seeds; rows are added to the table
+
+    auc: 1 names the student with the lower cross-entropy at every pixel, 0.5 is a coin.
+    auc_one_right: the same where exactly one student is right. picked_right: the share of these
+    where the choice is right. cnn_right: what always choosing the CNN gives there.
+    """
+
+    runs: Positional[Words]  # folders that `collab-seg train` wrote
+    split: str = "train"  # whose images judge; those that a run has learnt from are left out
+    root: str | None = None  # folder of the data set; default: the one of each run
+    observed: int = 200  # batches of the run that the estimates observe first
+    csv: str | None = None  # also add the rows, by class too, to this table
+
+    def run(self):
+        check_reliability(self)
+
+
+# %% ../../nbs/kit/commands_study.ipynb #reliability-do
+def check_reliability(command) -> None:
+    "Judge run after run, print the mean table, and add the rows to a table if there is one."
+    from collab_seg.csv_tables import append_rows
+    from collab_seg.studies.reliability import reliability_rows, reliability_table
+
+    if not command.runs:
+        raise UserError("no run is given; needed: one or more folders of finished runs")
+    every: list[dict] = []
+    for run in command.runs:
+        rows = reliability_rows(run, command.split, command.root, command.observed)
+        if command.csv:
+            append_rows(command.csv, rows)
+        every += rows
+    print(reliability_table(every).round(3).to_string())
+
+
 # %% ../../nbs/kit/commands_study.ipynb #cell-026
 @dataclass(frozen=True)
 class Explore:

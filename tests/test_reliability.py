@@ -1,0 +1,280 @@
+"""Reliability without truth: what the estimates learn, what they must not touch, and how they are checked."""
+
+import csv
+import math
+
+import pytest
+import torch
+from torchmetrics.classification import BinaryAUROC
+
+from collab_seg.core import IGNORE_INDEX, StudentOutput, UserError
+from collab_seg.losses.properties import random_pair
+from collab_seg.losses.reliability import (
+    RELIABILITIES,
+    Reliability,
+    add_reliability,
+    better_auc,
+    flipped_and_scaled,
+)
+
+NAMES = list(RELIABILITIES)
+
+
+def made(name):
+    return RELIABILITIES[name](5, 6)
+
+
+def views_of(reliability, output):
+    return [output] if reliability.needs_views else ()
+
+
+def test_the_five_are_there():
+    assert {"confidence", "entropy", "agreement", "prototypes", "error_head"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_area_is_that_of_torchmetrics(ties):
+    torch.manual_seed(0)
+    says = torch.rand(2, 3, 40, 30)
+    if ties:
+        says = (says * 4).round() / 4
+    is_ = torch.rand(2, 3, 40, 30)
+    valid = torch.rand(3, 40, 30) > 0.3
+    found = better_auc(*says, *is_, valid)
+    score, positive = (says[1] - says[0])[valid].double(), (is_[0] < is_[1])[valid]
+    score = (score + 1) / 2  # torchmetrics takes what lies outside 0..1 for logits
+    assert abs(found - BinaryAUROC(thresholds=None)(score, positive.long()).item()) < 1e-6
+
+
+def test_the_area_does_not_see_what_is_not_valid_and_counts_no_tie_of_the_truth():
+    says, is_ = (
+        torch.tensor([[0.1, 0.4, 9.0], [0.3, 0.2, 0.0]]),
+        torch.tensor([[0, 1, 0], [1, 0, 1.0]]),
+    )
+    both = torch.tensor([True, True, False])
+    assert better_auc(*says, *is_, both) == 1
+    assert better_auc(*says[:, :2], *is_[:, :2], both[:2]) == 1
+    equal = torch.tensor([[0, 1, 0.5], [1, 0, 0.5]])
+    assert better_auc(*says, *equal, torch.ones(3).bool()) == 1
+    assert math.isnan(better_auc(*says, *is_, torch.zeros(3).bool()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_reaches_the_student_and_nothing_is_a_parameter(name):
+    output, _, target = random_pair(dtype=torch.float32)
+    reliability = made(name)
+    reliability.observe(output, target)
+    estimate = reliability(output, views_of(reliability, output))
+    assert estimate.shape == target.shape and not estimate.requires_grad
+    assert output.logits.grad is None and not list(reliability.parameters())
+    assert all(not buffer.requires_grad for buffer in reliability.buffers())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("broken", ["void", "infinite", "nan"])
+def test_a_batch_that_says_nothing_changes_nothing(name, broken):
+    output, _, target = random_pair(dtype=torch.float32)
+    reliability = made(name)
+    for _ in range(3):
+        reliability.observe(output, target)
+    before = {key: value.clone() for key, value in reliability.state_dict().items()}
+    if broken == "void":
+        target = torch.full_like(target, IGNORE_INDEX)
+    else:
+        output = output._replace(logits=output.logits.detach() * float(broken[:3]))
+    reliability.observe(output, target)
+    for key, value in reliability.state_dict().items():
+        assert torch.equal(value, before[key]), key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_broken_pixel_spoils_no_other(name):
+    output, _, target = random_pair(dtype=torch.float32, void=0)
+    void = target.clone()
+    void[0, 0, 0] = IGNORE_INDEX
+    logits = output.logits.detach().clone()
+    logits[0, :, 0, 0] = torch.nan
+    one, two = made(name), made(name)
+    one.observe(output._replace(logits=logits), target)
+    two.observe(output, void)
+    for key, value in one.state_dict().items():
+        assert torch.allclose(value, two.state_dict()[key], atol=1e-6), key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_large_logits_and_half_precision(name):
+    output, _, target = random_pair(dtype=torch.float32)
+    huge = StudentOutput(*(x.detach() for x in output))
+    huge = huge._replace(logits=1e4 * huge.logits)
+    reliability = made(name)
+    with torch.autocast("cpu", torch.bfloat16):
+        for _ in range(60):
+            reliability.observe(huge, target)
+        estimate = reliability(huge, views_of(reliability, huge))
+    assert estimate.dtype == torch.float32 and estimate.isfinite().all()
+    assert all(buffer.isfinite().all() for buffer in reliability.buffers())
+    half = StudentOutput(*(x.detach().bfloat16() for x in output))
+    reliability.observe(half, target)
+    assert reliability(half, views_of(reliability, half)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_learnt_travels_with_the_state(name):
+    output, other, target = random_pair(dtype=torch.float32, high=(6, 6))
+    one, two = made(name), made(name)
+    for _ in range(5):
+        one.observe(output, target)
+    two.load_state_dict(one.state_dict())
+    assert torch.equal(one(other, views_of(one, output)), two(other, views_of(two, output)))
+
+
+@pytest.mark.parametrize("true", [0.5, 2.0, 4.0])
+def test_the_temperature_is_found_within_fifty_batches(true):
+    torch.manual_seed(0)
+    honest = torch.randn(2, 4, 40, 50)
+    label = torch.distributions.Categorical(logits=honest.movedim(1, -1)).sample()
+    output = StudentOutput(honest, honest, true * honest)
+    reliability = RELIABILITIES["confidence"](4, 4)
+    for _ in range(50):
+        reliability.observe(output, label)
+    assert abs(reliability.log_temperature.exp().item() / true - 1) < 0.1
+
+
+@pytest.mark.parametrize("name", ["prototypes", "error_head"])
+def test_a_learnt_estimate_is_an_honest_probability(name):
+    """Features that tell where the class that it names is wrong: 8 of 10 pixels there, 1 of 10 elsewhere."""
+    torch.manual_seed(0)
+    far = torch.rand(1, 60, 60) < 0.4
+    label = torch.where(far, torch.rand(1, 60, 60) < 0.8, torch.rand(1, 60, 60) < 0.1).long()
+    high = torch.where(far[:, None], torch.tensor([[[[-1.0]], [[1.0]]]]), 1.0)
+    output = StudentOutput(
+        high, high, torch.tensor([1.0, 0.0])[None, :, None, None].expand(1, 2, 60, 60)
+    )
+    reliability = RELIABILITIES[name](2, 2)
+    for _ in range(200):
+        reliability.observe(output, label)
+    estimate = reliability(output)
+    assert abs(estimate[far].mean() - 0.8) < 0.1 and abs(estimate[~far].mean() - 0.1) < 0.1
+
+
+def observe_a_share(rank, folder):
+    """One of two processes: it observes its image of the batch, and writes down what was learnt."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2
+    )
+    output, _, target = random_pair(dtype=torch.float32)
+    share = slice(rank, rank + 1)
+    for name in NAMES:
+        reliability = made(name)
+        for _ in range(3):
+            reliability.observe(StudentOutput(*(x.detach()[share] for x in output)), target[share])
+        torch.save(reliability.state_dict(), f"{folder}/{name}-{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_several_processes_learn_what_one_would(tmp_path):
+    torch.multiprocessing.spawn(observe_a_share, (str(tmp_path),), nprocs=2)
+    output, _, target = random_pair(dtype=torch.float32)
+    for name in NAMES:
+        alone = made(name)
+        for _ in range(3):
+            alone.observe(output, target)
+        one, two = (torch.load(tmp_path / f"{name}-{rank}.pt") for rank in (0, 1))
+        for key, value in alone.state_dict().items():
+            assert torch.equal(one[key], two[key]) and torch.allclose(one[key], value, atol=1e-5), (
+                key
+            )
+
+
+def test_views_come_back_to_their_place():
+    images = torch.rand(2, 3, 64, 96).cumsum(-1) / 96  # nothing looks the same after a flip
+
+    def student(x):
+        return StudentOutput(*(torch.nn.functional.avg_pool2d(x, side) for side in (2, 4, 4)))
+
+    plain, views = student(images), flipped_and_scaled(student, images)
+    for view in views:
+        for part, own in zip(view, plain):
+            assert part.shape == own.shape and (part - own).abs().max() < 0.1
+    with pytest.raises(UserError, match="scale 1"):
+        flipped_and_scaled(student, images, [(False, 0.5)])
+
+
+def test_missing_views_and_wrong_labels_are_errors():
+    output, _, target = random_pair(dtype=torch.float32)
+    with pytest.raises(ValueError, match="flipped_and_scaled"):
+        made("agreement")(output)
+    with pytest.raises(ValueError, match="needed"):
+        made("entropy").observe(output, target.float())
+    with pytest.raises(ValueError, match="label has grid"):
+        made("entropy").observe(output, target[:, ::2])
+    with pytest.raises(ValueError, match="holds label 7"):
+        made("entropy").observe(output, torch.full_like(target, 7))
+
+
+def test_an_estimate_is_one_class(tiny_run):
+    class Zero(Reliability):
+        def estimate(self, logits, high, views):
+            return torch.zeros_like(logits[:, 0])
+
+    from collab_seg.studies.reliability import reliability_rows
+
+    add_reliability("zero", Zero)
+    try:
+        rows = reliability_rows(tiny_run, "val/50", observed=1)
+        areas = [row["auc"] for row in rows if row["reliability"] == "zero"]
+        assert areas and all(area == 0.5 or math.isnan(area) for area in areas)
+    finally:
+        RELIABILITIES.pop("zero")
+
+
+def test_no_image_that_a_run_has_learnt_from_judges(camvid):
+    from collab_seg.data.base import image_paths
+    from collab_seg.data.sources import get_source
+    from collab_seg.studies.reliability import held_out
+
+    source = get_source("camvid")
+    every, few = (
+        held_out(source, "train", "train/40", camvid),
+        held_out(source, "held_out", "train/40", camvid),
+    )
+    assert len(every) == 367 - 10 and len(held_out(source, "val", "train", camvid)) == 101
+    learnt = set(image_paths(source.load(camvid, "train"))[::40])
+    for each in (every, few):
+        paths = image_paths(each.dataset.rows)
+        left = {paths[i] for i in each.indices}
+        assert not left & learnt and len(left) == len(each)
+    assert len(few) < len(every)
+    with pytest.raises(UserError, match="every image"):
+        held_out(source, "held_out", "train", camvid)
+
+
+def test_the_command_adds_rows_and_says_what_is_wrong(tiny_run, tmp_path, capsys):
+    from collab_seg.use.cli import main
+
+    table = tmp_path / "table.csv"
+    flags = ["--split", "val/50", "--observed", "1", "--csv", str(table)]
+    assert main(["reliability", str(tiny_run), *flags]) == 0
+    assert main(["reliability", str(tiny_run), *flags]) == 0
+    rows = list(csv.DictReader(table.open()))
+    assert len(rows) == 2 * len(NAMES) * 11 and rows[0]["class"] == "all"
+    assert rows[: len(rows) // 2] == rows[len(rows) // 2 :]  # the same figures again
+    assert "agreement" in capsys.readouterr().out
+    for wrong, said in (([str(tmp_path)], "no run"), ([str(tiny_run), "--observed", "-1"], "observed"),
+                        ([str(tiny_run)], "every image"), ([], "no run")):  # fmt: skip
+        assert main(["reliability", *wrong]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_a_run_whose_data_has_changed_is_refused(tiny_run, tmp_path):
+    import json
+    import shutil
+
+    from collab_seg.studies.reliability import reliability_rows
+    from collab_seg.training.run import Run
+
+    copy = Run(shutil.copytree(tiny_run, tmp_path / "run"))
+    state = json.loads(copy.data_file.read_text())
+    copy.data_file.write_text(json.dumps(state | {"names_sha256": "0"}))
+    with pytest.raises(UserError, match="changed"):
+        reliability_rows(copy.folder, "val/50")
