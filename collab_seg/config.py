@@ -151,7 +151,8 @@ class DistillConfig:
     #: class: a class whose pseudo-labels are less sure has a lower bar
     threshold: Literal["fixed", "class"] = "fixed"
     pseudo_balance: bool = False  # pseudo-labels count with the task's weights of classes
-    #: selective: who is right on an image without a label, see `collab-seg reliability`
+    #: selective: how it is estimated who is right, see `collab-seg reliability`; the cheapest
+    #: is confidence
     reliability: str = "agreement"
     unlabelled_features: bool = True  # selective: HFD and region BSD on images without labels too
     teacher_decay: float = 0.99  # of the running means that make pseudo-labels

@@ -53,6 +53,15 @@ def answers(teachers, images) -> tuple[StudentOutput, StudentOutput]:
     return on_one_grid(*outputs)
 
 
+# %% ../../nbs/kit/training_unlabelled.ipynb #74d5f971
+def seen_again(teacher, images, output: StudentOutput) -> list[StudentOutput]:
+    "What a teacher says about images flipped and scaled, on the grid of its first answer."
+    grid = output.logits.shape[-2:]
+    with torch.no_grad(), in_eval(teacher):
+        views = flipped_and_scaled(teacher, images)
+    return [StudentOutput(*(upsample(x, grid) for x in view)) for view in views]
+
+
 # %% ../../nbs/kit/training_unlabelled.ipynb #f3ec3eda
 class Guess(NamedTuple):
     "What a step is to learn from images without labels."
@@ -60,7 +69,7 @@ class Guess(NamedTuple):
     images: Any  # (B, 3, H, W): the view that the students see
     inside: Any  # (B, H, W): 0, and 255 where it is padded
     chances: Any  # of the CNN's and the ViT's teacher: (B, K, h, w) each, probabilities
-    doubts: Any  # how unreliable each teacher is there: (B, h, w) each
+    doubts: Any  # how unreliable each teacher is there: (B, h, w) each; None: nobody asks
 
 
 # %% ../../nbs/kit/training_unlabelled.ipynb #3931e3de
@@ -152,7 +161,7 @@ class Guesser(nn.Module):
         self.shares = ClassShares(cnn.num_classes)
         sizes = [(student.num_classes, student.high_channels) for student in (cnn, vit)]
         self.reliabilities = nn.ModuleList(kind(*size) for size in sizes)
-        self.chooses = method.group == "unlabelled" and pseudo.word is WORDS["reliable"]
+        self.chooses = pseudo.word in (WORDS["reliable"], WORDS["random"])
         self.register_buffer("auc", torch.tensor(0.5))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
@@ -170,23 +179,19 @@ class Guesser(nn.Module):
         if self.view == "weak":
             return Guess(weak, inside, chances, doubts)
         seen = mixed(strong if self.view == "strong" else weak, box)
-        moved = ([mixed(x, box) for x in each] for each in (chances, doubts))
-        return Guess(seen, mixed(inside, box), *moved)
+        chances = [mixed(chance, box) for chance in chances]
+        doubts = [mixed(doubt, box) for doubt in doubts] if doubts else None
+        return Guess(seen, mixed(inside, box), chances, doubts)
 
     def judged(self, teachers, images) -> tuple:
         "What teachers say about images, and how unreliable each is, at each pixel."
         said, doubts = answers(teachers, images), []
-        grid = said[0].logits.shape[-2:]
+        if not self.chooses:  # nobody asks
+            return said, None
         for judge, teacher, output in zip(self.reliabilities, teachers, said):
-            views = []
-            if judge.needs_views and self.chooses:
-                with torch.no_grad(), in_eval(teacher):
-                    views = flipped_and_scaled(teacher, images)
-                views = [StudentOutput(*(upsample(x, grid) for x in view)) for view in views]
-            doubts.append(judge(output, views) if views or not judge.needs_views else None)
-        return said, doubts if doubts[0] is not None else [
-            1 - s.logits.softmax(1).amax(1) for s in said
-        ]
+            views = seen_again(teacher, images, output) if judge.needs_views else ()
+            doubts.append(judge(output, views))
+        return said, doubts
 
     def look_back(self, teachers, images, target) -> None:
         "How well the estimates name the better student, on a batch with labels."
