@@ -51,8 +51,11 @@ TEACHERS_BY_NAME = {
 # %% ../../nbs/kit/training_teachers.ipynb #8ff5a717
 def slow_students(cnn, vit, decay: float) -> AveragedModel:
     "A running mean of both students, the statistics of their norms included."
-    average, students = get_ema_multi_avg_fn(decay), nn.ModuleList([cnn, vit])
-    return AveragedModel(students, multi_avg_fn=average, use_buffers=True)
+
+    def average(means, values, count):  # early on, a mean over all steps so far (UniMatch v2)
+        get_ema_multi_avg_fn(min(decay, 1 - 1 / (count.item() + 1)))(means, values, count)
+
+    return AveragedModel(nn.ModuleList([cnn, vit]), multi_avg_fn=average, use_buffers=True)
 
 
 # %% ../../nbs/kit/training_teachers.ipynb #cell-006
@@ -60,7 +63,8 @@ def running_mean(pair, decay: float):
     "A running mean of both students' weights beside them (--ema), or None if the decay is 0."
     if not decay:
         return None
-    return slow_students(pair.cnn, pair.vit, decay)
+    average, students = get_ema_multi_avg_fn(decay), nn.ModuleList([pair.cnn, pair.vit])
+    return AveragedModel(students, multi_avg_fn=average, use_buffers=True)
 
 
 # %% ../../nbs/kit/training_teachers.ipynb #cell-007
