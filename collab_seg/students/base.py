@@ -39,6 +39,24 @@ class Student(nn.Module):
         self.num_classes = num_classes
         self.dropout = nn.Dropout2d(dropout)
         self.head = nn.Conv2d(high_channels, num_classes, 1)
+        self.frozen = False
+
+    @property
+    def body(self) -> nn.Module:
+        "What first weights go into: the encoder's `body`, or the encoder where it has none."
+        return getattr(self.encoder, "body", self.encoder)
+
+    def freeze(self) -> None:
+        "Keep the body as it is: no gradient for its weights, and never in training mode."
+        self.frozen = True
+        self.body.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True):
+        "Training or evaluation mode; a frozen body stays in evaluation."
+        super().train(mode)
+        if self.frozen:
+            self.body.eval()
+        return self
 
     def forward(self, images) -> StudentOutput:  # (B, 3, H, W), normalised
         features = self.encoder(_channels_last(images))

@@ -144,4 +144,6 @@ def build_students(
             pair[place] = fresh_student(place, config, num_classes)
         for place, student in pair.items():
             load_first_weights(student, place, config, classes, resolve)
+    if config.vit_frozen:
+        pair["vit"].freeze()
     return pair["cnn"], pair["vit"]

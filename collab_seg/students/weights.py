@@ -106,10 +106,9 @@ def load_encoder(
     unused=(),  # beginnings of names of the classifier, which the encoder has not
 ) -> None:
     "Load the first weights of a student's encoder."
-    body = getattr(student.encoder, "body", student.encoder)
     known = isinstance(weights, dict)
     tensors, what = (weights, "imagenet") if known else (read_weights(weights), weights)
-    load_exactly(body, tensors, what, unused)
+    load_exactly(student.body, tensors, what, unused)
 
 
 # %% ../../nbs/kit/students_weights.ipynb #cell-018

@@ -90,6 +90,7 @@ def _treatment(config: OptimConfig) -> dict[str, tuple]:
     name = one_of("cnn_optimizer", config.cnn_optimizer, OPTIMISERS)
     return {
         "cnn": (name, own(config.cnn_lr, config.lr), cnn_decay),
+        "body": ("adamw", own(config.vit_lr_body, config.lr), config.weight_decay),
         "losses": ("adamw", own(config.translator_lr, config.lr), config.weight_decay),
         "rest": ("adamw", config.lr, config.weight_decay),
     }
@@ -100,6 +101,8 @@ def _grouped(pair, config: OptimConfig) -> dict[tuple, list]:
     "The parameters of a pair by (optimiser, rate, decay), in the order of the pair."
     part_of = {id(p): "cnn" for p in pair.cnn.parameters()}
     part_of |= {id(p): "losses" for p in pair.losses.parameters()}
+    if config.vit_lr_body is not None:
+        part_of |= {id(p): "body" for p in pair.vit.body.parameters()}
     treatment, groups = _treatment(config), {}
     for p in (p for p in pair.parameters() if p.requires_grad):
         kind, lr, decay = treatment[part_of.get(id(p), "rest")]

@@ -52,11 +52,11 @@ class LearntWeights(nn.Module):
 
 # %% ../../nbs/kit/training_weighting.ipynb #cell-013
 def gradient_length(value, student) -> torch.Tensor:
-    "The length of a value's gradient at all parameters of a student."
-    grads = torch.autograd.grad(
-        value, list(student.parameters()), retain_graph=True, allow_unused=True
-    )
-    return torch.stack([grad.norm() for grad in grads if grad is not None]).norm()
+    "The length of a value's gradient at all parameters of a student that learn."
+    learning = [p for p in student.parameters() if p.requires_grad]
+    grads = torch.autograd.grad(value, learning, retain_graph=True, allow_unused=True)
+    lengths = [grad.norm() for grad in grads if grad is not None]  # none: all below is frozen
+    return torch.stack(lengths or [torch.zeros_like(value)]).norm()
 
 
 # %% ../../nbs/kit/training_weighting.ipynb #cell-014

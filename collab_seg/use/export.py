@@ -26,6 +26,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+from timm.layers import pos_embed_sincos
 from torch import nn
 
 from ..core import MEAN, STD, UserError, one_of, upsample
@@ -92,7 +93,12 @@ def export_program(
     # and makes the example's answer a condition of the file: under 2.11 a .pt2 refused images
     # of other sizes. A floor division is the same.
     rules, sizes = torch._meta_registrations, {"image": {0: free, 2: free, 3: free}}
-    with torch.no_grad(), patch.object(rules, "div_rtn", operator.floordiv, create=True):
+    free_sizes = (
+        patch.object(rules, "div_rtn", operator.floordiv, create=True),
+        # timm's rotary positions of DINOv3 divide by float(side), which is the example's.
+        patch.object(pos_embed_sincos, "float", operator.pos, create=True),
+    )
+    with torch.no_grad(), free_sizes[0], free_sizes[1]:
         return _without_ceil(torch.export.export(deployed, (example,), dynamic_shapes=sizes))
 
 
