@@ -28,6 +28,7 @@ class Architecture(NamedTuple):
     build: Callable  # (name, num_classes, config) -> a Student with fresh weights
     load: Callable  # (student, weights): load a file, or what `imagenet` gave
     imagenet: Callable | None  # (name, flag, config) -> ImageNet weights: a file, or tensors
+    knows: Callable = bool  # (name) -> is it one of this kind? For patterns
 
 
 ARCHITECTURES = {"cnn": {}, "vit": {}}  # place in the pair -> name or pattern -> Architecture
@@ -40,11 +41,12 @@ def add_architecture(
     load: Callable = load_encoder,  # (student, weights): load a file, or what `imagenet` gave
     imagenet: Callable | None = None,  # (name, flag, config) -> ImageNet weights, if there are any
     places=("cnn", "vit"),  # of the pair, in which it may stand
+    knows: Callable = bool,  # (name) -> is it one of this kind? Asked where a pattern fits
 ) -> None:
     "Make an architecture known by its name: to settings, runs, studies and the command line."
     for place in places:
         ARCHITECTURES[one_of("place", place, ARCHITECTURES)][name] = Architecture(
-            build, load, imagenet
+            build, load, imagenet, knows
         )
 
 
@@ -55,9 +57,11 @@ def find_architecture(
 ) -> Architecture:
     "The entry of a network; UserError lists what may stand in this place."
     entries = ARCHITECTURES[place]
-    fitting = [pattern for pattern in entries if fnmatchcase(name, pattern)]
-    best = max(fitting, key=lambda pattern: (pattern == name, len(pattern)), default=name)
-    return entries[one_of(place, best, entries)]
+    fitting = [p for p, kind in entries.items() if fnmatchcase(name, p) and kind.knows(name)]
+    if not fitting:
+        named = [pattern for pattern in entries if pattern != "*"]
+        return one_of(place, name, [*named, "a timm CNN"] if "*" in entries else named)
+    return entries[max(fitting, key=lambda pattern: (pattern == name, len(pattern)))]
 
 
 # %% ../../nbs/kit/students_build.ipynb #cell-015

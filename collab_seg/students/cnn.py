@@ -8,6 +8,7 @@ __all__ = ["ASPP", "DeepLabDecoder", "cnn_student", "influence"]
 # %% ../../nbs/course/02_cnn.ipynb #cell-003
 from functools import partial
 
+import timm
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -117,15 +118,17 @@ def cnn_student(
 
 
 # %% ../../nbs/course/02_cnn.ipynb #cell-024
-add_architecture(
-    "*",
-    lambda name, num_classes, c: cnn_student(
-        name, num_classes, c.output_stride, c.decoder_width, c.aspp_rates, c.cnn_decoder
-    ),
-    partial(load_encoder, unused=("classifier.", "fc.", "conv_head.", "bn2.", "head.")),
-    lambda name, flag, c: imagenet_body(name, flag, output_stride=c.output_stride),
-    places=("cnn",),
-)
+for _place, _knows in (("cnn", bool), ("vit", timm.is_model)):  # two CNNs are a control
+    add_architecture(
+        "*",
+        lambda name, num_classes, c: cnn_student(
+            name, num_classes, c.output_stride, c.decoder_width, c.aspp_rates, c.cnn_decoder
+        ),
+        partial(load_encoder, unused=("classifier.", "fc.", "conv_head.", "bn2.", "head.")),
+        lambda name, flag, c: imagenet_body(name, flag, output_stride=c.output_stride),
+        places=(_place,),
+        knows=_knows,
+    )
 
 
 # %% ../../nbs/course/02_cnn.ipynb #cell-026

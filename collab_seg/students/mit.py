@@ -170,7 +170,6 @@ for _name in MIT_SHAPES:
         ),
         load=load_segformer,
         imagenet=lambda name, flag, config: imagenet_mit(name, flag),
-        places=("vit",),
     )
 
 # %% ../../nbs/kit/students_mit.ipynb #cell-023
@@ -182,5 +181,4 @@ for _name in timm.list_models("pvt_v2_*"):
         ),
         load=lambda student, weights: load_encoder(student, weights, unused=("head.",)),
         imagenet=lambda name, flag, config: imagenet_body(name, flag),
-        places=("vit",),
     )
