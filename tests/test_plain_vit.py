@@ -28,6 +28,7 @@ from collab_seg.training.state import save_state
 from collab_seg.training.step import Pair
 from collab_seg.use.cli import main
 from collab_seg.use.deploy import PretrainedStudent, model_card, pretrained_student
+from collab_seg.use.explore import Explorer
 from collab_seg.use.export import Deployed, export_program, runner, to_onnx, to_torch
 
 NAMES = (
@@ -232,6 +233,10 @@ def test_predict_reads_a_picture_of_any_size(run, tmp_path):
     Image.fromarray(picture).save(tmp_path / "a.png")
     assert main(["predict", str(run), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]) == 0
     assert list((tmp_path / "out").rglob("*.png"))
+
+
+def test_the_explorer_shows_it(run):
+    assert Explorer([run]).controls.step.value == 1
 
 
 @pytest.mark.parametrize(

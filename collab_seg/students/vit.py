@@ -136,7 +136,7 @@ class Block(nn.Module):
 
 # %% ../../nbs/course/03_vit.ipynb #cell-020
 def vit_student(
-    name: str,  # mit_pico, mit_b0 to mit_b5, or a timm PVTv2
+    name: str,  # mit_pico, mit_b0 to mit_b5, or a PVTv2 or a plain ViT of timm
     num_classes: int,  # K
     width: int = 64,  # channels of the head; the published ones have 256 (B0, B1) or 768
     drop_path: float = 0.0,  # share of samples for which the last block is skipped in training
