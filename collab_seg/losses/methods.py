@@ -7,7 +7,6 @@ __all__ = [
     "TERMS",
     "METHODS",
     "GROUPS",
-    "Term",
     "Method",
     "add_term",
     "add_method",
@@ -15,7 +14,6 @@ __all__ = [
     "known_method",
     "method_losses",
     "term_weight",
-    "method_rows",
 ]
 
 # %% ../../nbs/kit/losses_methods.ipynb #cell-003

@@ -51,7 +51,10 @@ class Student(nn.Module):
         self.frozen = True
         self.body.requires_grad_(False).eval()
 
-    def train(self, mode: bool = True):
+    def train(
+        self,
+        mode: bool = True,  # training, or evaluation
+    ):
         "Training or evaluation mode; a frozen body stays in evaluation."
         super().train(mode)
         if self.frozen:

@@ -21,7 +21,7 @@ from ..data.scenes import Scenes, labelled_rows
 from ..data.unlabelled import open_unlabelled
 from ..data.views import Augmented, PositionSampler, Views
 from ..files import read_json
-from ..losses.methods import METHODS
+from ..losses.methods import METHODS, known_method
 from .run import Run
 
 
@@ -63,7 +63,7 @@ def make_unlabelled(
 ) -> DataLoader | None:  # of weak, strong (B, 3, h, w), inside and box (B, h, w)
     "Batches of images without labels, in two views; None if the method does not use any."
     method, data, optim = config.distill.method, config.data, config.optim
-    if not METHODS[method].unlabelled:
+    if not METHODS[known_method(method)].unlabelled:
         return None
     if not (data.unlabelled or data.unlabelled_split):
         raise UserError(
@@ -73,6 +73,12 @@ def make_unlabelled(
     images, seed = open_unlabelled(data, source), derive_seed(optim.seed, "unlabelled")
     size = optim.unlabelled_batch or optim.batch_size
     return _loader(Views(images, data, optim.seed), config, start, size, seed)
+
+
+# %% ../../nbs/kit/training_data.ipynb #989ebe34
+def make_both(config: Config, source: Source, start: int) -> tuple:
+    "Batches with labels, and those without or None, from a step on."
+    return tuple(make(config, source, start) for make in (make_batches, make_unlabelled))
 
 
 # %% ../../nbs/kit/training_data.ipynb #cell-010

@@ -24,12 +24,12 @@ from ..data.check import check_before
 from ..data.sources import open_source
 from ..files import write_atomic
 from ..limits import check_config
-from ..losses.methods import known_method
 from ..students.build import build_students
 from ..training.data import (
     batch_names,
     data_state,
     make_batches,
+    make_both,
     make_unlabelled,
     same_data,
     unlabelled_state,
@@ -223,7 +223,6 @@ def train(
     if resume and run.finished:  # killed after its last step, perhaps before it was scored
         sweep(run)
         return run.folder
-    known_method(config.distill.method)
     forget_peak()
     source = open_source(config.data)
     unlabelled = make_unlabelled(config, source, 0)  # of whatever step: the same images
@@ -235,8 +234,7 @@ def train(
     pair = prepared_pair(run, config, source, accelerator, progress)
     work = Training(run, config, accelerator, pair)
     plan = snapshot_plan(run, optim.steps, snapshots)
-    batches = [make(config, source, work.start) for make in (make_batches, make_unlabelled)]
-    main = accelerator.is_main_process
+    batches, main = make_both(config, source, work.start), accelerator.is_main_process
     accelerator.wait_for_everyone()  # all have looked at the folder before one of them writes
     if main:
         data = {} if run.begun else data_state(config.data, source) | unlabelled_state(unlabelled)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..config import Config
-from ..core import IGNORE_INDEX, UserError, derive_seed, one_of, upsample
+from ..core import IGNORE_INDEX, StudentOutput, UserError, derive_seed, one_of, upsample
 from ..losses.base import align, check_map, masked_mean, of_all, processes
 from ..losses.hfd import map_cka
 from ..losses.methods import METHODS, TERMS, method_losses, term_weight
@@ -120,7 +120,14 @@ class Pair(nn.Module):
         outputs = self.cnn(view(images)), self.vit(view(images))
         return self.terms(*outputs, target, taught_by, guess)
 
-    def terms(self, cnn, vit, target, taught_by=None, guess=None) -> tuple:
+    def terms(
+        self,
+        cnn: StudentOutput,  # of the CNN, for all images
+        vit: StudentOutput,  # of the ViT
+        target,  # (L, H, W) labels of the first L images
+        taught_by=None,  # outputs of other teachers for those, where there are some
+        guess: Guess | None = None,  # what is to be learnt from the others
+    ) -> tuple:  # terms of the loss, shares that flow each way: dicts of scalars
         "The same from the outputs of both students."
         (cnn, more), (vit, more_of_vit) = (divided(output, len(target)) for output in (cnn, vit))
         ways = (("ce_cnn", cnn), ("ce_vit", vit))

@@ -26,12 +26,13 @@ from .unlabelled import ClassShares, come_apart
 class ClassWatch:
     "Which classes the pseudo-labels of a run name; a warning where they leave those of the labels."
 
-    def __init__(self, run: Run, shares: ClassShares, classes):  # names of the K classes
-        self.path, self.shares, self.classes, self.warned = run.pseudo_file, shares, classes, False
+    def __init__(self, run: Run, shares: ClassShares, classes, first: int = 50):
+        self.path, self.shares, self.warned = run.pseudo_file, shares, False
+        self.classes, self.first = classes, first  # names; the step from which on it looks
 
     def see(self, row: dict) -> None:
         "Look at a step."
-        if not self.warned and (said := come_apart(row, self.shares, self.classes)):
+        if not self.warned and (said := come_apart(row, self.shares, self.classes, self.first)):
             warnings.warn(said)
             self.warned = True
 
@@ -61,7 +62,9 @@ class Watch:
             CSVLog(log, work.start, self.main) for log in (work.run.metrics, work.run.speed)
         ]
         guesser = work.bare.guesser if self.main else None
-        self.classes = ClassWatch(work.run, guesser.shares, source.classes) if guesser else None
+        grown = work.config.distill.start + work.config.distill.ramp  # share of the steps
+        watched = work.run, guesser and guesser.shares, source.classes, max(50, int(grown * steps))
+        self.classes = ClassWatch(*watched) if guesser else None
         hidden = not (progress and self.main)
         named = {"desc": work.config.distill.method, "disable": hidden, "dynamic_ncols": True}
         self.bar = tqdm(total=steps, initial=work.start, **named)
