@@ -566,3 +566,16 @@ def test_a_run_learns_from_what_it_learnt_from_before(tmp_path):
     config = tiny_config()
     assert config.data.unlabelled is None and config.data.labelled is None
     assert len(labelled_rows(open_source(config.data), config.data)) == 400
+
+
+def test_a_folder_of_photos_beside_the_images_is_not_taken_for_them(tmp_path):
+    settings = folder(tmp_path)
+    photos = Path(settings.root) / "photos"
+    photos.mkdir()
+    for number in range(3):
+        Image.new("RGB", (64, 48), (number, 9, 9)).save(photos / f"other{number}.jpg")
+    with pytest.raises(UserError, match="both images and photos"):
+        open_source(settings).load(settings.root, "train")
+    for named in ("photos", str(photos)):
+        known = dataclasses.replace(settings, unlabelled=named)
+        assert len(open_unlabelled(known, open_source(known))) == 3

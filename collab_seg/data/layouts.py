@@ -87,6 +87,14 @@ def parts_of(folder: Path) -> dict[str, Path]:
     return {split: _only(found[split], setting) for split in SPLIT_NAMES if split in found}
 
 
+# %% ../../nbs/kit/data_layouts.ipynb #416c4364
+def _labelled_ones(folders: list[Path], settings: ImageConfig, root: Path) -> list[Path]:
+    "The folders without the one that --unlabelled names, unless there is no other."
+    named = Path(settings.unlabelled or "rest")
+    other = {(place / named).resolve() for place in (root, Path())}
+    return [path for path in folders if path.resolve() not in other] or folders
+
+
 # %% ../../nbs/kit/data_layouts.ipynb #cell-017
 def find_parts(
     settings: ImageConfig,  # image_dir, label_dir and label_name, where names are not usual
@@ -95,7 +103,8 @@ def find_parts(
     "The folders of images and labels of each split; MissingSplit, a UserError, if there are none."
     if settings.image_dir or settings.label_dir:
         return _named_parts(settings, root)
-    images, labels = _only(_folders(root, IMAGE_DIRS), "--image-dir"), _label_dir(root)
+    images = _only(_labelled_ones(_folders(root, IMAGE_DIRS), settings, root), "--image-dir")
+    labels = _label_dir(root)
     if images:
         return _split_parts(images, labels or root / "labels")
     if inside := parts_of(root):
