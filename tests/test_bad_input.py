@@ -541,9 +541,9 @@ ARGUMENTS = {
     ),
     "CNN of no name": (["train", "--preset", "pocket", "--root", "data", "--cnn", ""], "cnn ''"),
     "ViT of no name": (["train", "--preset", "pocket", "--root", "data", "--vit", ""], "vit is ''"),
-    "a pyramid ViT as CNN": (
-        ["train", "--preset", "pocket", "--root", "data", "--cnn", "pvt_v2_b0"],
-        "pvt_v2_b0",
+    "a Swin, which is no CNN": (
+        ["train", "--preset", "pocket", "--root", "data", "--cnn", "swin_tiny_patch4_window7_224"],
+        "swin_tiny_patch4_window7_224",
     ),
     "a ViT of no such name": (
         ["train", "--preset", "pocket", "--root", "data", "--vit", "vit_tiny_patch17"],
@@ -567,9 +567,9 @@ ARGUMENTS = {
         + ["--vit-weights", "dinov2"],
         "--vit vit_small_patch14_dinov2",
     ),
-    "a CNN as ViT": (
-        ["train", "--preset", "pocket", "--root", "data", "--vit", "resnet18"],
-        "resnet18",
+    "no network in the place of the ViT": (
+        ["train", "--preset", "pocket", "--root", "data", "--vit", "resnet19"],
+        "vit is 'resnet19'; known:",
     ),
 }
 

@@ -11,7 +11,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from ..core import IGNORE_INDEX, Directed, StudentOutput, UserError, one_of
+from ..core import Directed, StudentOutput, UserError, one_of
 from .base import Aligned, DistillationLoss, masked_mean, of_all, processes
 from .methods import add_method, add_term
 

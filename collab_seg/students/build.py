@@ -28,7 +28,7 @@ class Architecture(NamedTuple):
     build: Callable  # (name, num_classes, config) -> a Student with fresh weights
     load: Callable  # (student, weights): load a file, or what `imagenet` gave
     imagenet: Callable | None  # (name, flag, config) -> ImageNet weights: a file, or tensors
-    knows: Callable = bool  # (name) -> is it one of this kind? For patterns
+    knows: Callable = lambda name: True  # is it one of this kind? For patterns
 
 
 ARCHITECTURES = {"cnn": {}, "vit": {}}  # place in the pair -> name or pattern -> Architecture
@@ -41,7 +41,7 @@ def add_architecture(
     load: Callable = load_encoder,  # (student, weights): load a file, or what `imagenet` gave
     imagenet: Callable | None = None,  # (name, flag, config) -> ImageNet weights, if there are any
     places=("cnn", "vit"),  # of the pair, in which it may stand
-    knows: Callable = bool,  # (name) -> is it one of this kind? Asked where a pattern fits
+    knows: Callable = lambda name: True,  # is it one of this kind? Asked where a pattern fits
 ) -> None:
     "Make an architecture known by its name: to settings, runs, studies and the command line."
     for place in places:

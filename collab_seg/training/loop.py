@@ -28,7 +28,6 @@ from ..students.build import build_students
 from ..training.data import (
     batch_names,
     data_state,
-    make_batches,
     make_both,
     make_unlabelled,
     same_data,
