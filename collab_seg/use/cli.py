@@ -83,6 +83,7 @@ Two students, a CNN and a ViT, learn semantic segmentation together and teach ea
 First steps:
   collab-seg train --preset toy                        both students on computed street scenes
   collab-seg train --preset pocket --root CAMVID_DIR   on CamVid, under ten minutes on one core
+  collab-seg train --preset few --root CAMVID_DIR      ten labels, the other images without
   collab-seg eval RUN                                  score a run again
   collab-seg predict RUN photo.jpg --out DIR           masks and overlays for your own photos
   collab-seg explore                                   who teaches whom, with sliders, in a browser

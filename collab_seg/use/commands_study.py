@@ -145,7 +145,7 @@ class Bench:
 
     Ratios of medians, of processor time for one thread, else of time on the wall. Compares with
     what is installed: pip install 'collab_seg[bench]'. Without names, all but `notebooks`: about
-    15 minutes on one core. Names: step, loop, peers, inference, export, data, metrics, losses,
+    15 minutes on one core. Names: step, unlabelled, loop, peers, inference, export, data, metrics, losses,
     growth, start, notebooks.
 
     Try
