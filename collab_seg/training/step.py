@@ -137,7 +137,7 @@ class Pair(nn.Module):
             losses = {name: self.losses[name] for name in self.guesser.labelled}
         results = what_losses_give(losses, cnn, vit, target, taught_by)
         if guess:
-            self.guesser.observe(cnn, vit, target)
+            self._judge(cnn, vit, target)
             found = self.guesser.results(self.losses, more, more_of_vit, guess, self.weights)
             results, shares = results | found, shares | self.guesser.flows(target, found)
         for name, result in results.items():
@@ -145,6 +145,12 @@ class Pair(nn.Module):
             if self.losses[name.rpartition("/")[2]].selective:
                 shares |= {f"{name}_share_{way}": share for way, share in flow(result.maps).items()}
         return (self.weighting(terms, self) if self.weighting else terms), shares
+
+    def _judge(self, cnn, vit, target):
+        "Let estimates of reliability learn from images with labels, where a method uses them."
+        if self.guesser.judges is not None:
+            with torch.autocast(target.device.type, enabled=False):
+                self.guesser.judges.observe(align(cnn, vit, target))
 
 
 # %% ../../nbs/course/07_loop.ipynb #cell-020

@@ -14,7 +14,7 @@ from torch import nn
 
 from ..config import DistillConfig
 from ..core import IGNORE_INDEX, StudentOutput, one_of, resize_label, upsample
-from ..losses.base import align, on_one_grid, pixel_errors
+from ..losses.base import Aligned, on_one_grid, pixel_errors
 from ..losses.methods import METHODS
 from ..losses.reliability import RELIABILITIES, better_auc, flipped_and_scaled
 from ..losses.unlabelled import WORDS, Guessed, PseudoLoss
@@ -135,6 +135,42 @@ def come_apart(
 LOOK_BACK = 20  # each so many steps, the estimates of reliability are compared with labels
 
 
+class Judges(nn.Module):
+    "An estimate of reliability for each student, and a log of how well the two tell."
+
+    def __init__(self, cnn, vit, name: str):  # the students; a name in RELIABILITIES
+        super().__init__()
+        kind = RELIABILITIES[one_of("reliability", name, RELIABILITIES)]
+        sizes = [(student.num_classes, student.high_channels) for student in (cnn, vit)]
+        self.of_each = nn.ModuleList(kind(*size) for size in sizes)
+        self.register_buffer("auc", torch.tensor(0.5))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+
+    def forward(self, teachers, images, said) -> list:  # said: their answers, on one grid
+        "How unreliable each teacher is at each pixel: (B, h, w) each."
+        doubts = []
+        for judge, teacher, output in zip(self.of_each, teachers, said):
+            views = seen_again(teacher, images, output) if judge.needs_views else ()
+            doubts.append(judge(output, views))
+        return doubts
+
+    def look_back(self, teachers, images, target) -> None:
+        "Now and then: how well the estimates name the better student, on images with labels."
+        self.steps += 1
+        if self.steps % LOOK_BACK != 1:
+            return
+        said = answers(teachers, images)
+        label = resize_label(target, said[0].logits.shape[-2:])
+        errors = [pixel_errors(output.logits, label) for output in said]
+        auc = better_auc(*self(teachers, images, said), *errors, label != IGNORE_INDEX)
+        self.auc.fill_(auc if auc == auc else 0.5)  # one of them is better everywhere
+
+    def observe(self, both: Aligned) -> None:
+        "Learn from a batch with labels."
+        for judge, output in zip(self.of_each, (both.cnn, both.vit)):
+            judge.observe(output, both.label)
+
+
 # %% ../../nbs/kit/training_unlabelled.ipynb #6847f238
 class Guesser(nn.Module):
     "Teachers of both students and what they say; all that it keeps is in the checkpoint."
@@ -158,13 +194,9 @@ class Guesser(nn.Module):
         self.balanced, self.slow = distill.pseudo_balance, None
         if pseudo.slow:
             self.slow = slow_students(cnn, vit, distill.teacher_decay).requires_grad_(False)
-        kind = RELIABILITIES[one_of("reliability", distill.reliability, RELIABILITIES)]
-        self.shares = ClassShares(cnn.num_classes)
-        sizes = [(student.num_classes, student.high_channels) for student in (cnn, vit)]
-        self.reliabilities = nn.ModuleList(kind(*size) for size in sizes)
-        self.chooses = pseudo.word in (WORDS["reliable"], WORDS["random"])
-        self.register_buffer("auc", torch.tensor(0.5))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+        self.shares, self.judges = ClassShares(cnn.num_classes), None
+        if pseudo.word in (WORDS["reliable"], WORDS["random"]):
+            self.judges = Judges(cnn, vit, distill.reliability)
 
     def forward(
         self,
@@ -178,10 +210,10 @@ class Guesser(nn.Module):
         if self.slow is not None:
             self.slow.update_parameters(nn.ModuleList([cnn, vit]))
         teachers = self.slow.module if self.slow is not None else (cnn, vit)
-        said, doubts = self._judged(teachers, weak)
-        if self.chooses and self.steps % LOOK_BACK == 0:
-            self._look_back(teachers, *batch)
-        self.steps += 1
+        said, doubts = answers(teachers, weak), None
+        if self.judges is not None:
+            doubts = self.judges(teachers, weak, said)
+            self.judges.look_back(teachers, *batch)
         chances = [output.logits.softmax(1) for output in said]
         if self.view == "weak":
             return Guess(weak, inside, chances, doubts)
@@ -190,24 +222,6 @@ class Guesser(nn.Module):
         doubts = [mixed(doubt, box) for doubt in doubts] if doubts else None
         return Guess(seen, mixed(inside, box), chances, doubts)
 
-    def _judged(self, teachers, images) -> tuple:
-        "What teachers say about images, and how unreliable each is, at each pixel."
-        said, doubts = answers(teachers, images), []
-        if not self.chooses:  # nobody asks
-            return said, None
-        for judge, teacher, output in zip(self.reliabilities, teachers, said):
-            views = seen_again(teacher, images, output) if judge.needs_views else ()
-            doubts.append(judge(output, views))
-        return said, doubts
-
-    def _look_back(self, teachers, images, target) -> None:
-        "How well the estimates name the better student, on a batch with labels."
-        said, doubts = self._judged(teachers, images)
-        label = resize_label(target, said[0].logits.shape[-2:])
-        errors = [pixel_errors(output.logits, label) for output in said]
-        auc = better_auc(*doubts, *errors, label != IGNORE_INDEX)
-        self.auc.fill_(auc if auc == auc else 0.5)  # one of them is better everywhere
-
     def flows(
         self,
         target,  # (L, H, W) labels
@@ -215,7 +229,7 @@ class Guesser(nn.Module):
     ) -> dict:  # name -> scalar, for the log
         "How far the classes of the pseudo-labels are from those of labels (B, H, W)."
         told = next(result.maps for result in results.values() if "targets" in result.maps)
-        named = {"unlabelled/reliability_auc": self.auc} if self.chooses else {}
+        named = {"unlabelled/reliability_auc": self.judges.auc} if self.judges else {}
         return self.shares.add(target, told) | named
 
     def results(
@@ -231,15 +245,3 @@ class Guesser(nn.Module):
         with torch.autocast(guess.inside.device.type, enabled=False):
             both = Guessed(*on_one_grid(cnn, vit), *guess[1:], weights)
             return {f"unlabelled/{name}": losses[name].directed(both) for name in self.unlabelled}
-
-    def observe(
-        self,
-        cnn: StudentOutput,  # of the CNN, for images with labels
-        vit: StudentOutput,  # of the ViT
-        target,  # (L, H, W) labels
-    ) -> None:
-        "Let the estimates of reliability learn from a batch with labels."
-        with torch.autocast(target.device.type, enabled=False):
-            both = align(cnn, vit, target)
-            for judge, output in zip(self.reliabilities, (both.cnn, both.vit)):
-                judge.observe(output, both.label)
