@@ -37,7 +37,7 @@ MISTAKES = {
     "unknown command": (["trian"], "trian"),
     "unknown flag": (["train", "--stepz", "3"], "--steps"),
     "not a number": (["train", "--steps", "ten"], "ten"),
-    "unknown preset": (["train", "--preset", "tiny"], "toy, pocket, camvid"),
+    "unknown preset": (["train", "--preset", "tiny"], "toy, pocket, few, camvid"),
     "preset and file": (["train", "--preset", "toy", "--config-file", "x"], "one of them"),
     "no such file": (["train", "--config-file", "nowhere.json"], "nowhere.json"),
     "unknown method": (["train", *TINY, "--method", "colab"], "alone, hfd"),

@@ -499,7 +499,7 @@ MISTAKES = {
     "not TOML": ("name = ", "is not TOML"),
     "no name": ("preset = 'toy'\n" + ONE, "name is ''"),
     "a name that is a path": ("name = '../x'\npreset = 'toy'\n" + ONE, "letters, digits"),
-    "no preset": ("name = 'x'\n" + ONE, "toy, pocket, camvid"),
+    "no preset": ("name = 'x'\n" + ONE, "toy, pocket, few, camvid"),
     "unknown key": ("title = 'x'\n" + HEAD + ONE, "'title'; known: name, about"),
     "no runs": (HEAD, "there are no runs"),
     "no methods": (HEAD + "[[runs]]\nseeds = [0]\n", "runs 1: methods is empty"),
