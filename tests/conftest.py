@@ -71,6 +71,30 @@ def tiny_config(method="collab", seed=0, steps=3, **data):
     )
 
 
+def in_one_and_two_pieces(config, folder, save_every=1):
+    """A run in one piece, and the same run cut after its first checkpoint and gone on with."""
+    from collab_seg.training import loop
+
+    whole = loop.train(config, folder / "whole", progress=False, save_every=save_every)
+    save_state = loop.save_state
+
+    class Cut(Exception):
+        pass
+
+    def save_then_cut(*arguments):
+        save_state(*arguments)
+        raise Cut
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(loop, "save_state", save_then_cut)
+        with pytest.raises(Cut):
+            loop.train(config, folder / "pieces", progress=False, save_every=save_every)
+    pieces = loop.train(
+        config, folder / "pieces", resume=True, progress=False, save_every=save_every
+    )
+    return whole, pieces
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory):
     """A finished run on ToyScapes."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from conftest import tiny_config
+from conftest import in_one_and_two_pieces, tiny_config
 from huggingface_hub import constants
 from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
@@ -24,7 +24,6 @@ from collab_seg.students.weights import load_exactly
 from collab_seg.training.loop import train
 from collab_seg.training.optim import make_optimizer
 from collab_seg.training.run import load_students
-from collab_seg.training.state import save_state
 from collab_seg.training.step import Pair
 from collab_seg.use.cli import main
 from collab_seg.use.deploy import PretrainedStudent, model_card, pretrained_student
@@ -182,23 +181,10 @@ def test_the_body_has_a_rate_of_its_own():
     ],
     ids=["frozen", "frozen, running mean", "own rate", "two ViTs"],
 )
-def test_a_run_in_two_pieces_ends_with_the_same_bytes(students, optim, tmp_path, monkeypatch):
+def test_a_run_in_two_pieces_ends_with_the_same_bytes(students, optim, tmp_path):
     config = changed(tiny_config(steps=2), **students)
     config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, **optim))
-    whole = train(config, tmp_path / "whole", progress=False)
-
-    class Cut(Exception):
-        pass
-
-    def save_then_cut(run, *rest):
-        save_state(run, *rest)
-        raise Cut
-
-    with monkeypatch.context() as patched:
-        patched.setattr("collab_seg.training.loop.save_state", save_then_cut)
-        with pytest.raises(Cut):
-            train(config, tmp_path / "pieces", progress=False, save_every=1)
-    pieces = train(config, tmp_path / "pieces", resume=True, progress=False)
+    whole, pieces = in_one_and_two_pieces(config, tmp_path)
     for name in ("cnn.safetensors", "vit.safetensors", "metrics.csv"):
         assert (whole / name).read_bytes() == (pieces / name).read_bytes(), name
     _, fresh = build_students(config.students, 10, config.optim.seed)

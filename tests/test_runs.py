@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import DEVICE, tiny_config
+from conftest import DEVICE, in_one_and_two_pieces, tiny_config
 
 from collab_seg.config import DataConfig, config_from_json, config_to_json
 from collab_seg.core import UserError
@@ -20,7 +20,6 @@ from collab_seg.training.data import make_batches
 from collab_seg.training.evaluate import evaluate
 from collab_seg.training.loop import train
 from collab_seg.training.run import load_students
-from collab_seg.training.state import save_state
 from collab_seg.training.step import Pair, task_loss
 from collab_seg.training.weighting import class_weights
 
@@ -174,24 +173,11 @@ def test_toyscapes_is_drawn_fast_enough():
 @pytest.mark.parametrize(
     "change", [{"ema": 0.5}, {"class_balance": 0.5}], ids=["running mean", "class weights"]
 )
-def test_what_a_run_keeps_beside_its_weights_survives_a_stop(change, tmp_path, monkeypatch):
+def test_what_a_run_keeps_beside_its_weights_survives_a_stop(change, tmp_path):
     """The mean is kept in the checkpoint, the classes are counted again: a run in two pieces ends with the same students."""
     config = tiny_config(steps=4)
     config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, **change))
-    whole = train(config, tmp_path / "whole", progress=False)
-
-    class Cut(Exception):
-        pass
-
-    def save_then_cut(run, *rest):
-        save_state(run, *rest)
-        raise Cut
-
-    with monkeypatch.context() as patched:
-        patched.setattr("collab_seg.training.loop.save_state", save_then_cut)
-        with pytest.raises(Cut):
-            train(config, tmp_path / "pieces", progress=False, save_every=2)
-    pieces = train(config, tmp_path / "pieces", resume=True, progress=False)
+    whole, pieces = in_one_and_two_pieces(config, tmp_path, save_every=2)
     for name in ("cnn.safetensors", "vit.safetensors", "metrics.csv"):
         assert (whole / name).read_bytes() == (pieces / name).read_bytes(), name
     plain = train(tiny_config(steps=4), tmp_path / "plain", progress=False)

@@ -104,26 +104,28 @@ def match(images: dict, labels: dict, problems: list) -> tuple[list, list]:
     return pairs, [Problem("no partner", plain(path)) for path in alone] + problems
 
 
+# %% ../../nbs/kit/data_pairs.ipynb #5ba9e15f
+def _sound(found: tuple, where: str, files: str = "PNG or JPEG files") -> list:
+    "What was found, without its empty list of problems; UserError names the first of them."
+    images, problems = found
+    if problems:
+        raise UserError(first_problem(problems))
+    if not images:
+        raise UserError(f"{where} holds no images; needed: {files}")
+    return images
+
+
 # %% ../../nbs/kit/data_pairs.ipynb #cell-016
 def load_pairs(found: tuple, where: str, files: str = "PNG or JPEG files"):
     "What `find` found as a datasets.Dataset; a UserError names the first problem."
-    pairs, problems = found
-    if problems:
-        raise UserError(first_problem(problems))
-    if not pairs:
-        raise UserError(f"{where} holds no images; needed: {files}")
+    pairs = _sound(found, where, files)
     return as_dataset([str(image) for image, _ in pairs], [str(label) for _, label in pairs])
 
 
 # %% ../../nbs/kit/data_pairs.ipynb #cell-021
 def load_images(found: tuple, where: str):
     "Image files as a datasets.Dataset without labels; a UserError names the first problem."
-    images, problems = found
-    if problems:
-        raise UserError(first_problem(problems))
-    if not images:
-        raise UserError(f"{where} holds no images; needed: PNG or JPEG files")
-    return as_dataset([*map(str, images)])
+    return as_dataset([*map(str, _sound(found, where))])
 
 
 # %% ../../nbs/kit/data_pairs.ipynb #cell-017

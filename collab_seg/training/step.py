@@ -60,13 +60,15 @@ def low_cka(cnn, vit):  # two low-layer maps
 
 
 # %% ../../nbs/course/07_loop.ipynb #cell-018
-def what_losses_give(losses, cnn, vit, target, taught_by=None) -> dict:
+def what_losses_give(losses, cnn, vit, target, taught_by=None, judges=None) -> dict:
     "What each loss gives; the inputs are checked and aligned once for all of them."
     results = {}
-    if not losses:
+    if not losses and judges is None:
         return results
     with torch.autocast(target.device.type, enabled=False):
         both = align(cnn, vit, target)
+        if judges is not None:  # estimates of reliability learn from images with labels
+            judges.observe(both)
         ways = (
             [align(cnn, taught_by[1], target), align(taught_by[0], vit, target)]
             if taught_by
@@ -132,12 +134,12 @@ class Pair(nn.Module):
         (cnn, more), (vit, more_of_vit) = (divided(output, len(target)) for output in (cnn, vit))
         ways = (("ce_cnn", cnn), ("ce_vit", vit))
         terms = {name: task_loss(student.logits, target, self.weights) for name, student in ways}
-        shares, losses = {"cka_low": low_cka(cnn.low, vit.low)}, self.losses
+        shares, losses, judges = {"cka_low": low_cka(cnn.low, vit.low)}, self.losses, None
         if guess:
             losses = {name: self.losses[name] for name in self.guesser.labelled}
-        results = what_losses_give(losses, cnn, vit, target, taught_by)
+            judges = self.guesser.judges
+        results = what_losses_give(losses, cnn, vit, target, taught_by, judges)
         if guess:
-            self._judge(cnn, vit, target)
             found = self.guesser.results(self.losses, more, more_of_vit, guess, self.weights)
             results, shares = results | found, shares | self.guesser.flows(target, found)
         for name, result in results.items():
@@ -145,12 +147,6 @@ class Pair(nn.Module):
             if self.losses[name.rpartition("/")[2]].selective:
                 shares |= {f"{name}_share_{way}": share for way, share in flow(result.maps).items()}
         return (self.weighting(terms, self) if self.weighting else terms), shares
-
-    def _judge(self, cnn, vit, target):
-        "Let estimates of reliability learn from images with labels, where a method uses them."
-        if self.guesser.judges is not None:
-            with torch.autocast(target.device.type, enabled=False):
-                self.guesser.judges.observe(align(cnn, vit, target))
 
 
 # %% ../../nbs/course/07_loop.ipynb #cell-020
