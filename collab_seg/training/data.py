@@ -55,14 +55,10 @@ def make_batches(
     return _loader(Augmented(scenes, data, optim.seed), config, start, optim.batch_size, optim.seed)
 
 
-# %% ../../nbs/kit/training_data.ipynb #50f24649
-def make_unlabelled(
-    config: Config,  # data, batch sizes, number of steps, method and seed
-    source: Source,  # the opened data set
-    start: int,  # the step to begin with
-) -> DataLoader | None:  # of weak, strong (B, 3, h, w), inside and box (B, h, w)
-    "Batches of images without labels, in two views; None if the method does not use any."
-    method, data, optim = config.distill.method, config.data, config.optim
+# %% ../../nbs/kit/training_data.ipynb #e8cebfd4
+def unlabelled_images(config: Config, source: Source):
+    "The images without labels that a run learns from; None if its method does not use any."
+    method, data = config.distill.method, config.data
     if not METHODS[known_method(method)].unlabelled:
         return None
     if not (data.unlabelled or data.unlabelled_split):
@@ -70,15 +66,29 @@ def make_unlabelled(
             f"method {method} learns from images without labels, and none are named; needed: "
             "--unlabelled FOLDER, --unlabelled rest, or --unlabelled-split train"
         )
-    images, seed = open_unlabelled(data, source), derive_seed(optim.seed, "unlabelled")
+    return open_unlabelled(data, source)
+
+
+# %% ../../nbs/kit/training_data.ipynb #50f24649
+def make_unlabelled(
+    config: Config,  # data, batch sizes, number of steps, method and seed
+    source: Source,  # the opened data set
+    start: int,  # the step to begin with
+    images=None,  # what `unlabelled_images` gave; None: it is asked
+) -> DataLoader | None:  # of weak, strong (B, 3, h, w), inside and box (B, h, w)
+    "Batches of images without labels, in two views; None if the method does not use any."
+    images = unlabelled_images(config, source) if images is None else images
+    if images is None:
+        return None
+    optim, seed = config.optim, derive_seed(config.optim.seed, "unlabelled")
     size = optim.unlabelled_batch or optim.batch_size
-    return _loader(Views(images, data, optim.seed), config, start, size, seed)
+    return _loader(Views(images, config.data, optim.seed), config, start, size, seed)
 
 
 # %% ../../nbs/kit/training_data.ipynb #989ebe34
-def make_both(config: Config, source: Source, start: int) -> tuple:
+def make_both(config: Config, source: Source, start: int, images=None) -> tuple:
     "Batches with labels, and those without or None, from a step on."
-    return tuple(make(config, source, start) for make in (make_batches, make_unlabelled))
+    return make_batches(config, source, start), make_unlabelled(config, source, start, images)
 
 
 # %% ../../nbs/kit/training_data.ipynb #cell-010
@@ -105,9 +115,9 @@ def data_state(data: DataConfig, source: Source) -> dict:
 
 
 # %% ../../nbs/kit/training_data.ipynb #bff03e04
-def unlabelled_state(batches: DataLoader | None) -> dict:
+def unlabelled_state(images) -> dict:  # what `unlabelled_images` gave
     "The same of the images without labels, where a run learns from some."
-    return {"unlabelled": _named(batches.dataset.images.names)} if batches else {}
+    return {} if images is None else {"unlabelled": _named(images.names)}
 
 
 # %% ../../nbs/kit/training_data.ipynb #cell-015
@@ -150,7 +160,7 @@ def same_data(run: Run, data: DataConfig, source: Source, unlabelled=None) -> No
     if run.data_file.exists():  # older runs have none
         before = read_json(run.data_file, ["images", "names_sha256"])
         states = [(data.split, before, data_state(data, source))]
-        if unlabelled and "unlabelled" in before:
+        if unlabelled is not None and "unlabelled" in before:
             now = unlabelled_state(unlabelled)["unlabelled"]
             states.append(("the part without labels", before["unlabelled"], now))
         for what, was, now in states:

@@ -29,8 +29,8 @@ from ..training.data import (
     batch_names,
     data_state,
     make_both,
-    make_unlabelled,
     same_data,
+    unlabelled_images,
     unlabelled_state,
 )
 from ..training.device import (
@@ -224,7 +224,7 @@ def train(
         return run.folder
     forget_peak()
     source = open_source(config.data)
-    unlabelled = make_unlabelled(config, source, 0)  # of whatever step: the same images
+    unlabelled = unlabelled_images(config, source)
     if resume:
         same_data(run, config.data, source, unlabelled)
     accelerator = make_accelerator(optim, known_trackers(trackers), run)
@@ -233,7 +233,7 @@ def train(
     pair = prepared_pair(run, config, source, accelerator, progress)
     work = Training(run, config, accelerator, pair)
     plan = snapshot_plan(run, optim.steps, snapshots)
-    batches, main = make_both(config, source, work.start), accelerator.is_main_process
+    batches, main = make_both(config, source, work.start, unlabelled), accelerator.is_main_process
     accelerator.wait_for_everyone()  # all have looked at the folder before one of them writes
     if main:
         data = {} if run.begun else data_state(config.data, source) | unlabelled_state(unlabelled)
