@@ -88,8 +88,9 @@ class Drawing:
                 fill, much = (kind, (int(letter) + 1) / 10) if digit else (LETTERS[letter], 1)
                 clear = f' fill-opacity="{much:g}"' if much < 1 else ""
                 self.parts.append(
-                    f'<rect class="{fill} s-page" stroke-width=".6" stroke-opacity=".5" x="{x + c * size:g}" '
-                    f'y="{y + r * size:g}" width="{size:g}" height="{size:g}"{clear}/>'
+                    f'<rect class="{fill} s-page" stroke-width=".6" stroke-opacity=".5" '
+                    f'x="{x + c * size:g}" y="{y + r * size:g}" '
+                    f'width="{size:g}" height="{size:g}"{clear}/>'
                 )
         edge = ' stroke-dasharray="5 4" stroke-width="2"' if dashed else ""
         frame = f'width="{len(rows[0]) * size:g}" height="{len(rows) * size:g}"'
