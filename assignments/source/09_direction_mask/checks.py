@@ -84,7 +84,7 @@ def picture(directions):
     masks = asked(directions, cnn[None], vit[None], valid)
     figure, axes = plt.subplots(1, 3, figsize=(9, 2.6), layout="constrained")
     for axis, title, error in zip(axes, ("the CNN's error", "the ViT's error"), (cnn, vit)):
-        image = axis.imshow(error, vmin=0, vmax=1.2, interpolation="nearest")
+        image = axis.imshow(error.numpy(), vmin=0, vmax=1.2, interpolation="nearest")
         axis.set(title=title, xticks=[], yticks=[])
     figure.colorbar(image, ax=axes[:2], shrink=0.7)
     show_teachers(axes[2:], {"who teaches": (*masks, valid)})

@@ -104,7 +104,7 @@ def picture(pseudo_labels, class_bars):
         got = counted(pseudo_labels, given, bars)
         good = counted(pseudo_labels, given[named == truth], bars)
         places = torch.arange(len(STREET)) + 0.4 * number - 0.2
-        shown = axis.bar(places, 100 * got / all_named, 0.38, label=name, color=("0.7", "0.3")[number])
+        shown = axis.bar(places.numpy(), (100 * got / all_named).numpy(), 0.38, label=name, color=("0.7", "0.3")[number])
         axis.bar_label(shown, [str(x) for x in got.tolist()], fontsize=8)
         words.append(f"{100 * good[-1] / got[-1].clamp(min=1):.0f} % ({name})")
     axis.set(xticks=range(len(STREET)), ylabel="% of the pixels named so", ylim=(0, 112))
