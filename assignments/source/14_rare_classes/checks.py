@@ -58,7 +58,8 @@ def on_the_bar(pseudo_labels, seed=0):
 def own_bars(class_bars, seed=0):
     by_hand = torch.tensor([[0.9, 0.1], [0.7, 0.3], [0.4, 0.6]]).double()
     got = class_bars(by_hand, 0.75)
-    need_close(got, torch.tensor([0.75, 0.5625]).double(), "the example worked by hand, with bar 0.75: the bar of class")
+    wanted = torch.tensor([0.75, 0.5625]).double()
+    need_close(got, wanted, "the example worked by hand, with bar 0.75: the bar of class")
     given = chances(seed)
     top, named = given.max(1)
     need(len(named.unique()) == 5, "the check is broken: not every class is named")
@@ -104,7 +105,8 @@ def picture(pseudo_labels, class_bars):
         got = counted(pseudo_labels, given, bars)
         good = counted(pseudo_labels, given[named == truth], bars)
         places = torch.arange(len(STREET)) + 0.4 * number - 0.2
-        shown = axis.bar(places.numpy(), (100 * got / all_named).numpy(), 0.38, label=name, color=("0.7", "0.3")[number])
+        shares, grey = (100 * got / all_named).numpy(), ("0.7", "0.3")[number]
+        shown = axis.bar(places.numpy(), shares, 0.38, label=name, color=grey)
         axis.bar_label(shown, [str(x) for x in got.tolist()], fontsize=8)
         words.append(f"{100 * good[-1] / got[-1].clamp(min=1):.0f} % ({name})")
     axis.set(xticks=range(len(STREET)), ylabel="% of the pixels named so", ylim=(0, 112))
