@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import torch
 
@@ -58,16 +59,17 @@ def grade_id(cell):
 
 
 def with_solution(notebook, source):
-    """A notebook whose solution cell is replaced."""
-    for cell in notebook.cells:
-        if is_solution(cell):
-            cell.source = source
+    """A notebook whose solution is replaced: all of it stands in the first of its cells."""
+    cells = [cell for cell in notebook.cells if is_solution(cell)]
+    for cell in cells:
+        cell.source = source if cell is cells[0] else ""
     return notebook
 
 
-def run_here(name, notebook):
+def run_here(name, notebook, namespace=None):
     """Run the code cells in one namespace; outputs are kept as a kernel would."""
-    namespace, here = {"__name__": "__main__"}, os.getcwd()
+    namespace, here = {} if namespace is None else namespace, os.getcwd()
+    namespace["__name__"] = "__main__"
     for module in ("checks", "checking"):
         sys.modules.pop(module, None)
     sys.path.insert(0, str(ASSIGNMENTS / "source" / name))
@@ -268,11 +270,48 @@ def test_an_assignment_says_what_it_is(name):
     of = sum(cell.metadata.nbgrader.points for cell in notebook.cells if is_grade(cell))
     assert f"**Points:** {of}." in first
     assert "<summary>Hint</summary>" in text and len(wrong_solutions(name)) >= 3
-    assert sum(is_solution(cell) for cell in notebook.cells) == 1
+    assert any(is_solution(cell) for cell in notebook.cells)
     assert all(
         not cell.get("outputs") and cell.get("execution_count") is None for cell in notebook.cells
     )
     assert (ASSIGNMENTS / "source" / name / "checking.py").resolve() == ASSIGNMENTS / "checking.py"
+
+
+def picture_of(notebook):
+    """The names of the functions that the notebook draws its picture with."""
+    cells = [cell.source for cell in notebook.cells if cell.source.startswith("draw(")]
+    assert len(cells) == 1, "needed: one cell that draws the picture"
+    return re.fullmatch(r"draw\(checks\.picture, ([\w, ]+)\)", cells[0])[1].split(", ")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_assignment_draws_a_picture_with_the_answer(name, monkeypatch, capsys):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")  # the picture is drawn below
+    notebook, wanted = read(name), ("setup", "solution", "by_eye")
+    names = picture_of(notebook)
+    cells = [cell for cell in notebook.cells if grade_id(cell) in wanted]
+    space = {}
+    run_here(name, nbformat.v4.new_notebook(cells=cells), space)
+    checks, checking = sys.modules["checks"], sys.modules["checking"]
+    figure = checks.picture(*(space[function] for function in names))
+    figure.canvas.draw()
+    assert figure.axes and np.asarray(figure.canvas.buffer_rgba()).std() > 5, "nothing is drawn"
+    plt.close("all")
+    checking.draw(checks.picture, *(space[function] for function in names))
+    assert capsys.readouterr().out == "not drawn while grading\n"
+    monkeypatch.delenv("NBGRADER_EXECUTION")
+    for number, answer in enumerate((lambda *_: None, *silly_answers())):
+        checking.draw(checks.picture, *[answer] * len(names))
+        said = capsys.readouterr().out
+        assert re.fullmatch(r"(no picture: .{10,}\n)?", said), said
+        assert not (said and plt.get_fignums()), "half a figure is left"
+        assert number or said == "no picture: not done yet\n"
+        plt.close("all")
 
 
 def silly_answers():

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from checking import need, need_tensor, random_logits
+from checking import need, need_tensor, random_logits, show_maps
 
 
 def made(aspp_branch, inputs, outputs, rate):
@@ -63,3 +63,17 @@ def order(aspp_branch, seed=0):
         0.2 < share < 0.8,
         f"{share:.0%} of your results are 0, about half is expected; needed: batch norm before ReLU, not after it",
     )
+
+
+def picture(aspp_branch):
+    """On which cells the middle one of a result depends, at three rates."""
+    seen = {}
+    for rate in (1, 2, 6):
+        branch = made(aspp_branch, 1, 1, rate).eval()
+        for module in branch.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.ones_(module.weight)
+        x = torch.ones(1, 1, 15, 15, requires_grad=True)
+        branch(x)[0, 0, 7, 7].backward()
+        seen[f"rate {rate}"] = (x.grad[0, 0] != 0).double()
+    return show_maps(seen, "1: looked at", 0, 1)

@@ -2,7 +2,8 @@
 
 import torch
 
-from checking import Wrong, need, need_close, need_pair, need_tensor, random_logits
+from checking import Wrong, need, need_close, need_pair, need_tensor, random_logits, show_maps
+from collab_seg.data.toyscapes import render
 from collab_seg.students.vit import OverlapPatchEmbed
 
 
@@ -73,3 +74,13 @@ def overlap(patch_embedding, seed=0):
         most == 4,
         f"with kernel 7 and stride 4 a pixel changes at most {most} of your tokens; needed: up to 4, windows overlap",
     )
+
+
+def picture(patch_embedding):
+    """A street, and two numbers of each of its tokens, put back on the grid."""
+    grey = torch.as_tensor(render(0, 1)[0]).double().mean(-1) / 255
+    side = torch.linspace(-1, 1, 7).double().expand(3, 7, 7)
+    weight = torch.stack([side / side.abs().sum(), torch.full((3, 7, 7), 1 / 147).double()])
+    tokens, (h, w) = asked(patch_embedding, grey.expand(1, 3, -1, -1), weight, torch.zeros(2).double(), 4)
+    edges, bright = tokens[0].T.reshape(2, int(h), int(w))
+    return show_maps({"street": grey, "upright edges": edges, "brightness": bright}, "value")

@@ -2,7 +2,7 @@
 
 import torch
 
-from checking import Wrong, need_close, need_tensor, random_logits
+from checking import Wrong, need_close, need_tensor, random_logits, show_maps
 from collab_seg.students.vit import EfficientSelfAttention
 
 GRID, WIDTH = (4, 6), 8
@@ -63,3 +63,18 @@ def several_heads(efficient_attention, seed=0):
 
 def reduced(efficient_attention, seed=0):
     compare(efficient_attention, seed, 1, 2)
+
+
+def picture(efficient_attention):
+    """Attention as a mean over places that are alike: two surfaces with noise, before and after."""
+    side, eye = 16, torch.eye(2, dtype=torch.float64)
+    surface = torch.ones(side, side, dtype=torch.float64)
+    surface[:, : side // 2 - 2] = -1
+    noisy = surface + random_logits(3, side, side) / 4
+    tokens = torch.stack([noisy, surface.new_zeros(side, side)], -1).reshape(1, -1, 2)
+    maps = {"before": noisy}
+    for reduction in (1, 4):
+        got = efficient_attention(tokens, (side, side), 2 * eye, 2 * eye, eye, 1, reduction)
+        need_tensor(got, tokens.shape)
+        maps[f"after, reduction {reduction}"] = got[0, :, 0].reshape(side, side)
+    return show_maps(maps, "value", -1.6, 1.6, "cividis")

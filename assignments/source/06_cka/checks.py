@@ -40,3 +40,19 @@ def same(linear_cka, seed=0):
             (got - 1).abs() < 1e-6,
             f"features compared with {what} give {got:.4g}; needed: 1; look at the denominator and at the squares",
         )
+
+
+def picture(linear_cka):
+    """CKA of features and the same features with more and more noise, for many places and for few."""
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(5, 3), layout="constrained")
+    shares = torch.linspace(0, 1, 21).double()
+    for places, style in ((1000, "-o"), (20, "--s")):
+        a, noise = random_logits(1, places, 10), random_logits(2, places, 10)
+        turned = a @ torch.linalg.qr(random_logits(3, 10, 10))[0]
+        values = [float(linear_cka(a, (1 - s) * turned + s * noise)) for s in shares]
+        axis.plot(shares, values, style, markersize=4, label=f"{places} places, 10 channels")
+    axis.set(xlabel="share of noise", ylabel="CKA", ylim=(0, 1.03))
+    axis.legend()
+    return figure

@@ -71,3 +71,28 @@ def teacher(hfd_to_vit, seed=0):
         size == 0,
         f"the gradient leaks to the teacher: the CNN's map gets one of length {size:.3g}; needed: none (detach it)",
     )
+
+
+def picture(conv_mlp, hfd_to_vit):
+    """A hundred steps of your translator by your loss, and of a 1x1 convolution in its place."""
+    import matplotlib.pyplot as plt
+
+    torch.manual_seed(0)
+    vit_low, valid = torch.randn(8, 6, 12, 16), torch.ones(8, 12, 16, dtype=torch.bool)
+    cnn_low = nn.Conv2d(6, 5, 3, padding=1)(vit_low).detach()
+    figure, axis = plt.subplots(figsize=(5, 3), layout="constrained")
+    for name, module, style in (
+        ("your conv_mlp", conv_mlp(6, 5), "-"),
+        ("a 1x1 convolution", nn.Conv2d(6, 5, 1), "--"),
+    ):
+        optimizer, history = torch.optim.Adam(module.parameters(), lr=1e-2), []
+        for _ in range(100):
+            loss = hfd_to_vit(module(vit_low), cnn_low, valid)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            history.append(loss.item())
+        axis.plot(history, style, label=name)
+    axis.set(xlabel="step", ylabel="loss", ylim=(0, None))
+    axis.legend()
+    return figure

@@ -2,7 +2,7 @@
 
 import torch
 
-from checking import need, need_close, need_pair, need_tensor, random_label, random_logits
+from checking import need, need_close, need_pair, need_tensor, random_label, random_logits, show_maps
 from collab_seg.losses.region import region_mean
 
 
@@ -65,3 +65,18 @@ def empty(region_error, seed=0):
         "your has is wrong; needed: False for a window that is all void, True elsewhere",
     )
     need(got[1, 0, 1] == 0, f"the mean of a window that is all void is {got[1, 0, 1].item():.3g}; needed: 0")
+
+
+def picture(region_error):
+    """One error map with void, in windows of four sizes; white where a window has no label."""
+    rows, columns = torch.meshgrid(torch.arange(20.0), torch.arange(30.0), indexing="ij")
+    border = (rows - 6 - 4 * torch.sin(columns / 5)).abs()  # errors are large along an edge
+    error = 2.5 * torch.exp(-border / 1.5) + random_logits(0, 20, 30).abs().float() / 8
+    label = torch.zeros(1, 20, 30, dtype=torch.int64)
+    label[:, 12:, 20:] = 255
+    maps = {}
+    for size in (1, 2, 4, 8):
+        mean, has = asked(region_error, error[None], label, size)
+        known = torch.where(has, mean, torch.nan)[0]
+        maps[f"windows of {size}"] = known.repeat_interleave(size, 0).repeat_interleave(size, 1)[:20, :30]
+    return show_maps(maps, "mean error", 0, 2.5)

@@ -1,8 +1,9 @@
 """What assignment 10 is checked for; each check takes your function and raises Wrong with one line."""
 
 import torch
+from torch.nn.functional import one_hot
 
-from checking import need, need_close, need_tensor, random_label, random_logits
+from checking import need, need_close, need_tensor, random_label, random_logits, show_maps
 from collab_seg.losses.pixel import pixel_directions, soft_kl
 from collab_seg.losses.base import masked_mean
 
@@ -97,3 +98,19 @@ def nobody(pixel_bsd_to_cnn, seed=0):
     )
     (gradient,) = torch.autograd.grad(loss, best)
     need(bool(gradient.isfinite().all()), "where the ViT is nowhere better the gradient is not finite; needed: 0")
+
+
+def picture(pixel_bsd_to_cnn):
+    """Where the ViT is better, and how strongly the loss pulls at each student's logits there."""
+    label = random_label(0, CLASSES, 1, 12, 16)
+    label[:, 8:, 11:] = 255
+    logits = [random_logits(s, 1, CLASSES, 12, 16) for s in (0, 1)]
+    right = one_hot(torch.where(label == 255, 0, label), CLASSES).movedim(-1, 1)
+    logits[1][..., 5:11] += 4 * right[..., 5:11]  # in the middle, the ViT is mostly better
+    cnn, vit = (z.requires_grad_() for z in logits)
+    pixel_bsd_to_cnn(cnn, vit, label, 1.0).backward()
+    better = pixel_directions(cnn, vit, label)["to_cnn"][0].double()
+    pulls = [torch.zeros(12, 16) if z.grad is None else z.grad[0].norm(dim=0) for z in (cnn, vit)]
+    most = max(pull.max().item() for pull in pulls) or 1
+    maps = {"the ViT is better": better, "pull on the CNN": pulls[0] / most, "pull on the ViT": pulls[1] / most}
+    return show_maps(maps, "1: most", 0, 1)

@@ -63,3 +63,24 @@ def constant(min_logit, seed=0):
         not got.requires_grad,
         "a gradient flows through the teacher to the students; needed: detach both students' logits",
     )
+
+
+def picture(min_logit):
+    """The cross-entropy of both students and of the teacher at forty pixels."""
+    import matplotlib.pyplot as plt
+
+    from collab_seg.show import STUDENTS
+
+    label = random_label(0, CLASSES, 1, 1, 40)
+    cnn, vit = (random_logits(seed, 1, CLASSES, 1, 40) for seed in (0, 1))
+    got = min_logit(cnn, vit, label)
+    need_tensor(got, cnn.shape)
+    errors = [F.cross_entropy(z, label, reduction="none").flatten() for z in (cnn, vit, got)]
+    order = torch.minimum(*errors[:2]).argsort()
+    figure, axis = plt.subplots(figsize=(6, 3), layout="constrained")
+    for values, name, marker in zip(errors, ("cnn", "vit"), ("o", "s")):
+        axis.plot(values[order], marker, color=STUDENTS[name].hex, label=STUDENTS[name].title)
+    axis.plot(errors[2][order], "k-", label="teacher")
+    axis.set(xlabel="pixel, sorted by the better student's error", ylabel="cross-entropy")
+    axis.legend()
+    return figure

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import collab_seg
-from checking import NOT_DONE, need, need_close, need_pair, need_tensor, random_label, random_logits
+from checking import NOT_DONE, need, need_close, need_pair, need_tensor, random_label, random_logits, show_teachers
 from collab_seg.data.toy_paint import CLASSES
 from collab_seg.data.toyscapes import render
 from collab_seg.losses.pixel import pixel_directions, soft_kl
@@ -50,9 +50,8 @@ def nobody(cnn_logits, vit_logits, label):
     return nowhere, nowhere
 
 
-@lru_cache
-def features():
-    """The last feature maps of the kit's small trained pair for computed street scenes, and their labels."""
+def seen(scenes):
+    """What the kit's small trained pair says of computed street scenes, and the labels on the same grid."""
     pair = Path(collab_seg.__file__).parents[1] / "nbs/assets/toy_pair"
     if not pair.is_dir():
         raise UserError(
@@ -60,14 +59,22 @@ def features():
             "with `pip install --editable .`"
         )
     cnn, vit, config = load_students(pair, CLASSES)
-    scenes = [render(index, 1) for index in range(FIT + MEASURE)]  # town 1: the pair was trained on town 0
+    scenes = [render(index, 1) for index in scenes]  # town 1: the pair was trained on town 0
     images = torch.stack(
         [normalize(resize_image(torch.from_numpy(x).permute(2, 0, 1), config.data.size)) for x, _ in scenes]
     )
     with torch.no_grad():
-        maps = [torch.cat([student(part).high for part in images.split(8)]) for student in (cnn, vit)]
-    label = torch.stack([resize_label(torch.from_numpy(y).long(), maps[0].shape[-2:]) for _, y in scenes])
-    return *maps, label
+        said = [[student(part) for part in images.split(8)] for student in (cnn, vit)]
+    size = said[0][0].logits.shape[-2:]
+    label = torch.stack([resize_label(torch.from_numpy(y).long(), size) for _, y in scenes])
+    return *said, label
+
+
+@lru_cache
+def features():
+    """The last feature maps of the trained pair for all scenes, and their labels."""
+    *said, label = seen(range(FIT + MEASURE))
+    return *(torch.cat([part.high for part in parts]) for parts in said), label
 
 
 @lru_cache(maxsize=None)
@@ -194,3 +201,19 @@ def claim(verdict, seed=0):
     ):
         got = verdict(mean, half)
         need(got == wanted, f"for {mean:+g} ± {half:g} you say {got!r}; needed: {wanted!r}")
+
+
+# The picture ---------------------------------------------------------------------------------------------------------
+def picture(gate):
+    """Who teaches where in one street: by pixel BSD, and by your gate."""
+    import matplotlib.pyplot as plt
+
+    (cnn,), (vit,), label = seen([FIT])
+    figure, axes = plt.subplots(1, 2, figsize=(7, 3), layout="constrained")
+    masks = {}
+    for name, rule in {"pixel BSD": baseline, "your gate": gate}.items():
+        got = rule(cnn.logits, vit.logits, label)
+        need_pair(got, "to_cnn and to_vit")
+        masks[name] = (*got, label != 255)
+    show_teachers(axes, masks)
+    return figure
