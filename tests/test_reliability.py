@@ -5,9 +5,14 @@ import math
 
 import pytest
 import torch
+from conftest import tiny_config
 from torchmetrics.classification import BinaryAUROC
 
-from collab_seg.core import IGNORE_INDEX, StudentOutput, UserError
+from collab_seg.core import IGNORE_INDEX, StudentOutput, UserError, resize_label
+from collab_seg.data.scenes import Scenes
+from collab_seg.data.sources import open_source
+from collab_seg.data.views import normalize
+from collab_seg.losses.base import on_one_grid
 from collab_seg.losses.properties import random_pair
 from collab_seg.losses.reliability import (
     RELIABILITIES,
@@ -16,6 +21,11 @@ from collab_seg.losses.reliability import (
     better_auc,
     flipped_and_scaled,
 )
+from collab_seg.students.base import likeliest
+from collab_seg.studies.advice import advice_rows
+from collab_seg.training.evaluate import open_students
+from collab_seg.training.loop import train
+from collab_seg.use.cli import main
 
 NAMES = list(RELIABILITIES)
 
@@ -278,3 +288,58 @@ def test_a_run_whose_data_has_changed_is_refused(tiny_run, tmp_path):
     copy.data_file.write_text(json.dumps(state | {"names_sha256": "0"}))
     with pytest.raises(UserError, match="changed"):
         reliability_rows(copy.folder, "val/50")
+
+
+# ------------------------------------------------------------------------------ advise
+
+
+def test_advise_counts_what_each_word_would_mend_and_spoil(tiny_run, tmp_path, capsys):
+    """The counts of the command against a loop over pixels."""
+    table = tmp_path / "advice.csv"
+    assert main(["advise", str(tiny_run), "--split", "val/25", "--csv", str(table)]) == 0
+    said = capsys.readouterr().out
+    assert "The CNN" in said and "The ViT" in said and "With labels alone" in said
+    rows = {(r["kind"], r["student"], r["says"]): r for r in csv.DictReader(open(table))}
+    assert len(rows) == 2 * 2 * 3
+    cnn, vit, source, config = open_students(tiny_run)
+    scenes = Scenes(open_source(config.data), "val/25", None, config.data.read_size)
+    mends = spoils = known = 0
+    for image, label in scenes:
+        outputs = on_one_grid(*(s.eval()(normalize(image)[None]) for s in (cnn, vit)))
+        small = resize_label(label, outputs[0].logits.shape[-2:])
+        own, peer = (likeliest(output.logits)[0] for output in outputs)
+        for a, b, truth in zip(own.flatten(), peer.flatten(), small.flatten()):
+            known += truth != IGNORE_INDEX
+            mends += a != truth and b == truth and truth != IGNORE_INDEX
+            spoils += a == truth and b != truth
+    found = rows["new", "cnn", "peer"]
+    assert abs(float(found["mends"]) - 100 * mends / known) < 0.002
+    assert abs(float(found["spoils"]) - 100 * spoils / known) < 0.002
+    mirrored = rows["new", "vit", "peer"]
+    assert found["mends"] == mirrored["spoils"] and found["spoils"] == mirrored["mends"]
+
+
+def test_advise_knows_which_images_had_a_label(tmp_path):
+    """A run that learnt from ten of all images is judged by the others, whatever names them."""
+    config = tiny_config(steps=2, labelled="10")
+    run = train(config, tmp_path / "ten", progress=False)
+    rows = advice_rows(run, "train/50")
+    new, learnt = ({r["images"] for r in rows if r["kind"] == k} for k in ("new", "learnt"))
+    assert learnt == {10} and new == {
+        10
+    }  # each fortieth of 400; 0 is the only one of the first ten
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ([], "no run is given"),
+        (["FOLDER"], "no run"),
+        (["RUN", "--reliability", "coin"], "agreement"),
+        (["RUN"], "needed: a split with others"),  # it has learnt from every image of train
+    ],
+)
+def test_advise_says_what_is_wrong(arguments, said, tiny_run, tmp_path, capsys):
+    places = {"RUN": str(tiny_run), "FOLDER": str(tmp_path)}
+    assert main(["advise", *(places.get(each, each) for each in arguments)]) == 2
+    assert said in capsys.readouterr().err
