@@ -316,3 +316,19 @@ def test_a_batch_without_labels_that_cannot_be_shared(tmp_path):
     config = config_of("own_mean", optim=dict(unlabelled_batch=3))
     with pytest.raises(UserError, match="unlabelled_batch is 3 for 2 processes"):
         _check_processes(config.optim, accelerator.num_processes)
+
+
+@pytest.mark.parametrize("says", [name for name in WORDS if name != "random"])
+def test_a_loop_over_pixels_agrees(says):
+    """The soft loss, pixel by pixel, for every word that draws no random numbers."""
+    one, two, label = random_pair(void=0.3)
+    inside = torch.where(label == IGNORE_INDEX, IGNORE_INDEX, 0)
+    teachers = [output.logits.softmax(1) for output in random_pair(seed=1)[:2]]
+    both = Guessed(one, two, inside, teachers)
+    result = PseudoLoss(says, confidence=0.4).directed(both)
+    target, found, count = WORDS[says](*both.chances, both)[0], 0.0, 0
+    for b, y, x in (inside != IGNORE_INDEX).nonzero().tolist():
+        p, q = target[b, :, y, x], one.logits[b, :, y, x].log_softmax(0)
+        count += 1
+        found += sum(p[k] * (p[k].log() - q[k]) for k in range(len(p))) if p.max() >= 0.4 else 0
+    assert abs(result.to_cnn - found / count) < 1e-9
