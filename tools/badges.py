@@ -27,6 +27,7 @@ EXTRAS = {  # what a notebook needs beside the package
         "bench_use",
     ),  # fmt: skip
     "learn": (
+        "00_first_look",
         "13_explorer",
         "explore",
         "explore_page",
