@@ -9,21 +9,17 @@ __all__ = [
     "AttentionTranslator",
     "ConvMLPTranslator",
     "cosine_distance",
-    "mse_distance",
-    "channel_distance",
     "HFD",
 ]
 
 # %% ../../nbs/course/04_hfd.ipynb #cell-005
-import math
-from functools import partial
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from ..core import Directed, one_of, to_map, to_tokens
 from .base import DistillationLoss, masked_mean, unit
+from .hfd_parts import channel_distance, mse_distance, window_means
 from .methods import add_term
 
 
@@ -45,16 +41,6 @@ def map_cka(
 ) -> torch.Tensor:  # scalar from 0 to 1
     "CKA of two maps, each place of each image a sample."
     return linear_cka(*(x.movedim(1, -1).flatten(0, 2) for x in (a, b)))
-
-
-# %% ../../nbs/course/04_hfd.ipynb #cell-014
-def window_means(x, valid, reduction: int, windows: int):
-    "Mean of the non-void places of each window (B, M, C), and whether it has any (B, M)."
-    weight = valid[:, None].to(x.dtype)
-    side = max(reduction, math.ceil(max(x.shape[-2:]) / windows))
-    pool = partial(F.avg_pool2d, kernel_size=side, ceil_mode=True, divisor_override=1)
-    count = pool(weight)
-    return to_tokens(pool(x * weight) / count.clamp(min=1)), count.flatten(1) > 0
 
 
 # %% ../../nbs/course/04_hfd.ipynb #cell-015
@@ -127,29 +113,6 @@ def cosine_distance(
 ) -> torch.Tensor:  # scalar
     "Mean over valid places of 1 - cosine over channels."
     return masked_mean(1 - (unit(a) * unit(b)).sum(1), valid)
-
-
-# %% ../../nbs/course/04_hfd.ipynb #cell-021
-def mse_distance(
-    a,  # (B, C, h, w)
-    b,  # the same
-    valid,  # (B, h, w) bool: which places count
-) -> torch.Tensor:  # scalar
-    "Mean over valid places of the squared distance of unit vectors."
-    return masked_mean((unit(a) - unit(b)).square().sum(1), valid)
-
-
-# %% ../../nbs/course/04_hfd.ipynb #cell-022
-def channel_distance(
-    a,  # (B, C, h, w)
-    b,  # the same
-    valid,  # (B, h, w) bool: which places count
-) -> torch.Tensor:  # scalar
-    "Mean over channels of KL(b || a), each a distribution over places (CWD, Shu et al. 2021)."
-    void = torch.where(valid.flatten(1), 0.0, -1e9).to(a.dtype)[:, None]
-    log_a, log_b = ((x.flatten(2) + void).log_softmax(2) for x in (a, b))
-    kl = (log_b.exp() * (log_b - log_a)).sum(2).mean(1)
-    return masked_mean(kl, valid.flatten(1).any(1))
 
 
 # %% ../../nbs/course/04_hfd.ipynb #cell-023
