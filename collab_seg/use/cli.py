@@ -12,7 +12,7 @@ import io
 import os
 import re
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Annotated
 
 import tyro
@@ -36,6 +36,7 @@ from ..use.commands_study import (
 )
 from .commands_train import Train
 from .commands_use import Eval, Export, Predict
+from .commands_words import name_values, plain_mistake
 from .processes import Died, run_processes
 
 
@@ -114,8 +115,10 @@ def commands(config: Config, arguments=()):
     def named(kind, name, **options):
         text = inspect.getdoc(kind)
         shown = text if name in arguments else text.split("\n")[0]
-        return Annotated[kind, subcommand(name, description=shown, **options)]
+        return Annotated[name_values(kind), subcommand(name, description=shown, **options)]
 
+    for part in fields(Config):
+        name_values(part.default_factory)
     data = Annotated[DataList, subcommand("list")]
     for name, kind in DATA_COMMANDS.items():
         data |= named(kind, name)
@@ -174,7 +177,8 @@ def parse(
             )
         except SystemExit as ended:
             if ended.code:
-                raise UserError(f"{one_line(errors.getvalue())}; see collab-seg --help") from None
+                said = plain_mistake(one_line(errors.getvalue()))
+                raise UserError(f"{said}; see collab-seg --help") from None
             raise
 
 
