@@ -35,7 +35,7 @@ from ..use.commands_study import (
     Study,
 )
 from .commands_train import Train
-from .commands_use import Eval, Export, Predict
+from .commands_use import Compare, Eval, Export, Predict
 from .commands_words import name_values, plain_mistake
 from .processes import Died, run_processes
 
@@ -82,7 +82,9 @@ HELP_TEXT = """\
 Two students, a CNN and a ViT, learn semantic segmentation together and teach each other.
 
 First steps:
-  collab-seg train --preset toy                        both students on computed street scenes
+  collab-seg train --preset demo --out RUN             both students on computed street scenes
+  collab-seg train --preset demo --method alone --out ALONE    the same, each by itself
+  collab-seg compare ALONE RUN                         what did training together change?
   collab-seg train --preset pocket --root CAMVID_DIR   on CamVid, under ten minutes on one core
   collab-seg train --preset few --root CAMVID_DIR      ten labels, the other images without
   collab-seg eval RUN                                  score a run again
@@ -95,6 +97,7 @@ First steps:
 # %% ../../nbs/kit/cli.ipynb #cell-014
 COMMANDS = {
     "eval": Eval,
+    "compare": Compare,
     "predict": Predict,
     "export": Export,
     "study": Study,

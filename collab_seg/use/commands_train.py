@@ -26,7 +26,7 @@ class NewRun:
     "Where a run's settings come from, and where it goes."
 
     config: OmitArgPrefixes[Config] = field(default_factory=Config)
-    preset: str | None = None  # settings to start from: toy, pocket, few, camvid, voc, cityscapes
+    preset: str | None = None  # start from demo, toy, pocket, few, camvid, voc or cityscapes
     config_file: str | None = None  # or the config.json of a run to start from
     out: str | None = None  # the run's folder; default: runs/DATA-METHOD-sSEED
     resume: str | None = None  # finish this run, which was stopped or killed, with its own settings

@@ -66,6 +66,25 @@ class Eval(Feeding):
         report_scores(self.run_dir, *where, **feeding)
 
 
+# %% ../../nbs/kit/commands_use.ipynb #compare-2
+@dataclass(frozen=True)
+class Compare:
+    """Put the scores of finished runs side by side, class by class.
+
+    Try
+      collab-seg compare runs/demo/alone runs/demo/collab
+    """
+
+    runs: Positional[tuple[str, ...]]  # two or more folders that `collab-seg train` wrote
+    split: str = "val"  # on which they were scored
+
+    def run(self):
+        from collab_seg.training.side_by_side import side_by_side, side_notes
+
+        print(side_by_side(self.runs, self.split).to_string(float_format="{:.1f}".format))
+        print(*side_notes(self.runs, self.split), sep="\n")
+
+
 # %% ../../nbs/kit/commands_use.ipynb #cell-012
 @dataclass(frozen=True)
 class Predict(Feeding):
