@@ -10,7 +10,7 @@ JOBS ?= 2
 ASSIGNMENT ?= *
 KERNELS ?=
 
-.PHONY: demo picture test format test-portable bench matrix audit learn explore explore-snapshots release-assignments grade docs help notebooks export readme assets results-toyscapes results-camvid results-reliability clean
+.PHONY: demo face test format test-portable bench matrix audit learn explore explore-snapshots release-assignments grade docs help notebooks export readme assets results-toyscapes results-camvid results-reliability clean
 
 demo: $(VENV)/.run  ## train both students alone, then together; print a table of both, write a picture
 	rm -rf runs/demo
@@ -74,8 +74,11 @@ assets: $(VENV)/.run  ## train the pair that notebooks 05 to 08 look at, again
 	$(BIN)/collab-seg train --preset toy --method alone --steps 600 --device cpu --out runs/toy_pair
 	$(BIN)/python tools/shrink_run.py runs/toy_pair nbs/assets/toy_pair
 
-picture: demo  ## make the picture of README again: the pair that the demo trains together
+face: demo  ## make the picture and the table of the demo in README again
 	cp runs/demo/collab/pictures.png nbs/images/pictures.png
+	rm -f results/studies/demo.csv
+	for method in alone collab; do \
+	  $(BIN)/collab-seg eval runs/demo/$$method --append results/studies/demo.csv || exit 1; done
 
 explore-snapshots: $(VENV)/.run  ## train the three small runs of the explorer again: about ten minutes
 	rm -rf runs/explore

@@ -260,7 +260,13 @@ def write_pages() -> dict:
         {"Data": "data.md"},
         {"Questions": "faq.md"},
         {"Commands": "commands.md"},
-        {"Results": [{"On one page": "measured.md"}, {"Log of trials": "log.md"}, {"Faults": "faults.md"}]},
+        {
+            "Results": [
+                {"On one page": "measured.md"},
+                {"Log of trials": "log.md"},
+                {"Faults": "faults.md"},
+            ]
+        },
         {"Project": [{"Contributing": "contributing.md"}, {"Security": "security.md"}]},
     ]
     told = yaml.safe_load((ROOT / "docs" / "mkdocs.yml").read_text())
