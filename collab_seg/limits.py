@@ -94,6 +94,22 @@ def _check_frozen(students, optim) -> None:
         _need(optim.vit_lr_body is None, "vit_lr_body", f"{optim.vit_lr_body}, frozen", needed)
 
 
+# %% ../nbs/kit/limits.ipynb #6469c031
+def _check_kept(config) -> None:
+    "Kept maps of a frozen body are read again only where images come back as they were."
+    if not config.students.cache_features:
+        return
+    data, needed = config.data, "--vit-frozen with it: a body that learns gives other maps"
+    _need(config.students.vit_frozen, "cache_features", "True with a body that learns", needed)
+    needed = "with --cache-features, for no random image comes twice:"
+    _need(data.scale == (1, 1), "scale", data.scale, f"1 1 {needed}")
+    _need(data.jitter == 0, "jitter", data.jitter, f"0 {needed}")
+    whole = data.size == data.crop and not data.keeps_aspect
+    shown = f"{data.crop} of images read at {data.read_size}"
+    _need(whole, "crop", shown, f"--size and --crop alike and --aspect stretch {needed}")
+    _need(not config.distill.own_views, "own_views", True, f"no own views {needed}")
+
+
 # %% ../nbs/kit/limits.ipynb #cell-011
 def check_config(
     config: Config,  # all settings of a run
@@ -114,4 +130,5 @@ def check_config(
         value = getattr(part, name)
         _need(value is None or value > 0, name, value, "more than 0")
     _check_frozen(students, optim)
+    _check_kept(config)
     return config

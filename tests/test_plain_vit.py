@@ -4,6 +4,7 @@ import copy
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 import timm
 import torch
@@ -18,9 +19,11 @@ from collab_seg.core import UserError
 from collab_seg.limits import check_config
 from collab_seg.students.build import build_students
 from collab_seg.students.imagenet import LITES, imagenet_body, lite_weights, package_file
+from collab_seg.students.kept import keep_maps
 from collab_seg.students.plain_vit import DINOV2, PlainBody, dinov2_weights, load_plain
 from collab_seg.students.vit import vit_student
 from collab_seg.students.weights import load_exactly
+from collab_seg.training import loop
 from collab_seg.training.loop import train
 from collab_seg.training.optim import make_optimizer
 from collab_seg.training.run import load_students
@@ -194,6 +197,68 @@ def test_a_run_in_two_pieces_ends_with_the_same_bytes(students, optim, tmp_path)
 
 
 # out of the kit
+
+
+KEPT = {"scale": (1, 1), "jitter": 0.0, "split": "train/40", "unlabelled_split": "train"}
+
+
+def kept_config(cache=True, steps=8, **data):
+    """Ten labelled scenes and all without, as they are; the ViT is frozen."""
+    config = changed(tiny_config("ctct", steps=steps), **FROZEN, cache_features=cache)
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, **KEPT | data))
+
+
+@pytest.fixture
+def kept_in(tmp_path, monkeypatch):
+    """A folder of this test's own for the maps."""
+    monkeypatch.setattr(
+        loop, "keep_maps", lambda student: keep_maps(student, tmp_path / "features")
+    )
+    return tmp_path / "features"
+
+
+def test_kept_maps_change_no_byte_of_a_run(tmp_path, kept_in):
+    """Computed, read from an earlier run, and with half of the files gone: the same students."""
+    weights = []
+    for number in range(3):
+        out = train(kept_config(), tmp_path / f"{number}", progress=False)
+        weights.append([(out / name).read_bytes() for name in ("cnn.safetensors", "metrics.csv")])
+        files = sorted(kept_in.rglob("*.safetensors"))
+        assert len(files) > 10
+        for gone in files[::2] if number == 1 else ():
+            gone.unlink()
+    assert weights[0] == weights[1] == weights[2]
+
+
+def test_kept_maps_are_those_that_the_body_gives(tmp_path, kept_in):
+    """What they change is the rounding to half precision: the first losses agree to 1e-3."""
+    tables = []
+    for cache in (True, False):
+        out = train(kept_config(cache, steps=3), tmp_path / f"{cache}", progress=False)
+        tables.append(pd.read_csv(out / "metrics.csv"))
+    for name in ("ce_cnn", "ce_vit"):
+        assert np.allclose(tables[0][name], tables[1][name], rtol=1e-3)
+
+
+def test_a_run_with_kept_maps_in_two_pieces_ends_with_the_same_bytes(tmp_path, kept_in):
+    whole, pieces = in_one_and_two_pieces(kept_config(steps=6), tmp_path)
+    for name in ("cnn.safetensors", "vit.safetensors", "metrics.csv"):
+        assert (whole / name).read_bytes() == (pieces / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    "data, students, said",
+    [
+        ({"scale": (0.5, 2)}, {}, "scale"),
+        ({"jitter": 0.2}, {}, "jitter"),
+        ({"size": (40, 40)}, {}, "--size and --crop alike"),
+        ({"aspect": "keep"}, {}, "--aspect stretch"),
+        ({}, {"vit_frozen": False}, "--vit-frozen"),
+    ],
+)
+def test_kept_maps_are_refused_where_no_image_comes_twice(data, students, said):
+    with pytest.raises(UserError, match=said):
+        check_config(changed(kept_config(**data), **students))
 
 
 @pytest.fixture(scope="module")

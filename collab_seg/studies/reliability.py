@@ -15,7 +15,7 @@ from torch.utils.data import Subset
 from ..config import config_sha
 from ..core import IGNORE_INDEX, UserError, resize_label
 from ..data.base import Source, image_paths
-from ..data.scenes import Scenes, thinned
+from ..data.scenes import Scenes, labelled_numbers, thinned
 from ..data.sources import open_source
 from ..data.views import normalize
 from ..losses.base import on_one_grid, pixel_errors
@@ -39,13 +39,15 @@ def held_out(
     learnt: str,  # the split that a run was trained on
     root=None,  # folder of the data set, if it has one
     size=None,  # to which size they are read, as Scenes takes it
+    numbers=None,  # which of the images of `learnt` the run has learnt from; None: all
 ) -> Subset:  # of Scenes
     "The labelled images of a split that a run has not learnt from; UserError if there are none."
     scenes = Scenes(source, split, root, size, cache=False)
     (name, step), (known_name, known_step) = (thinned(source, each) for each in (split, learnt))
     used, related = set(), {name, known_name} & set(source.subsets)
     if related or name == known_name:
-        used = set(_names(Scenes(source, learnt, root).rows, known_step))
+        names = _names(Scenes(source, learnt, root).rows, known_step)
+        used = set(names if numbers is None else [names[number] for number in numbers])
         if related - {known_name} and not all(isinstance(each, str) for each in used):
             raise UserError(f"images of {source.name} have no names; needed: a split but {split}")
     new = [i for i, name in enumerate(_names(scenes.rows, step)) if name not in used]
@@ -73,11 +75,16 @@ def _views(students, images):
 
 
 # %% ../../nbs/kit/studies_reliability.ipynb #cell-011
-def _taught(students, batches) -> dict:  # name -> a pair of Reliability
+def taught_estimates(
+    students, batches, names=tuple(RELIABILITIES)
+) -> dict:  # -> a pair of Reliability
     "Every estimate, once a student, after it has observed some labelled batches."
     pairs = {
-        name: [kind(s.num_classes, s.high_channels).to(next(s.parameters())) for s in students]
-        for name, kind in RELIABILITIES.items()
+        name: [
+            RELIABILITIES[name](s.num_classes, s.high_channels).to(next(s.parameters()))
+            for s in students
+        ]
+        for name in names
     }
     for images, labels in batches:
         outputs = _outputs(students, images)
@@ -89,16 +96,18 @@ def _taught(students, batches) -> dict:  # name -> a pair of Reliability
 
 
 # %% ../../nbs/kit/studies_reliability.ipynb #cell-012
-def _judged(students, pairs: dict, scenes) -> dict:
+def judged_by(students, pairs: dict, scenes) -> dict:
     "What is true and what each estimate says at every labelled pixel: name -> (2, pixels)."
-    found: dict = {name: [] for name in ("label", "error", "wrong", *pairs)}
+    found: dict = {name: [] for name in ("label", "error", "wrong", "named", "mean", *pairs)}
     for image, label in scenes:
         images = normalize(image)[None]
         outputs = _outputs(students, images)
         label = resize_label(label, outputs[0].logits.shape[-2:])[None].to(outputs[0].logits.device)
-        known, views = label != IGNORE_INDEX, _views(students, images)
+        known, views = label != IGNORE_INDEX, _views(students, images) if pairs else ()
         each = {"label": [label, label], "error": [pixel_errors(s.logits, label) for s in outputs]}
-        each["wrong"] = [likeliest(s.logits) != label for s in outputs]
+        each["named"] = [likeliest(s.logits) for s in outputs]
+        each["wrong"] = [named != label for named in each["named"]]
+        each["mean"] = [likeliest(sum(s.logits.softmax(1) for s in outputs))] * 2
         for name, pair in pairs.items():
             each[name] = [one(*given) for one, given in zip(pair, zip(outputs, views))]
         for name, both in each.items():
@@ -122,14 +131,9 @@ def _figures(judged: dict, name: str, chosen) -> dict:
     return {each: round(share, 4) for each, share in shares.items()} | counts
 
 
-# %% ../../nbs/kit/studies_reliability.ipynb #cell-016
-def reliability_rows(
-    run,  # a finished run
-    split: str = "train",  # whose images that it has not learnt from judge
-    root=None,  # folder of the data set; None: the one of the run
-    observed: int = 200,  # batches of the run that the estimates observe first
-) -> list[dict]:  # a row for each estimate and class, and one for all classes together
-    "How well each estimate names the better student; UserError if no image was held out."
+# %% ../../nbs/kit/studies_reliability.ipynb #ff89d9fd
+def opened(run, split, root, observed):
+    "A finished run for judging: what its rows begin with, students, source, new images, config."
     run = Run(run)
     run.must_be_finished()
     if observed < 0:
@@ -138,13 +142,29 @@ def reliability_rows(
     data = replace(config.data, root=root or config.data.root)
     source = open_source(data)
     same_data(run, data, source)
-    scenes = held_out(source, split, data.split, data.root, data.read_size)
+    learnt, numbers = data.split, None
+    if data.labelled is not None:  # numbers count in the whole split
+        learnt, numbers = thinned(source, learnt)[0], labelled_numbers(source, data)[1]
+    scenes = held_out(source, split, learnt, data.root, data.read_size, numbers)
     kept = replace(config, data=data, optim=replace(config.optim, steps=observed))
-    students = (cnn.eval(), vit.eval())
-    judged = _judged(students, _taught(students, make_batches(kept, source, 0)), scenes)
     about = {"data": data.data, "learnt": data.split, "split": split, "run": run.folder.name,
              "method": config.distill.method, "seed": config.optim.seed,
              "images": len(scenes), "observed": observed}  # fmt: skip
+    return about, (cnn.eval(), vit.eval()), source, scenes, kept
+
+
+# %% ../../nbs/kit/studies_reliability.ipynb #cell-016
+def reliability_rows(
+    run,  # a finished run
+    split: str = "train",  # whose images that it has not learnt from judge
+    root=None,  # folder of the data set; None: the one of the run
+    observed: int = 200,  # batches of the run that the estimates observe first
+) -> list[dict]:  # a row for each estimate and class, and one for all classes together
+    "How well each estimate names the better student; UserError if no image was held out."
+    about, students, source, scenes, config = opened(run, split, root, observed)
+    judged = judged_by(
+        students, taught_estimates(students, make_batches(config, source, 0)), scenes
+    )
     label = judged["label"][0]
     classes = {"all": label >= 0} | {n: label == k for k, n in enumerate(source.classes)}
     return [

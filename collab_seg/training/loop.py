@@ -25,6 +25,7 @@ from ..data.sources import open_source
 from ..files import write_atomic
 from ..limits import check_config
 from ..students.build import build_students
+from ..students.kept import keep_maps
 from ..training.data import (
     batch_names,
     data_state,
@@ -201,6 +202,8 @@ def prepared_pair(run: Run, config: Config, source: Source, accelerator, progres
         students = dataclasses.replace(students, cnn_weights=None, vit_weights=None)
     names = source.classes
     both = build_students(students, len(names), optim.seed, names, RunWeights)
+    if students.cache_features:
+        keep_maps(both[1])
     pair = make_pair(config, *both, weights)
     return synchronized(pair.to(memory_format=torch.channels_last), accelerator, optim)
 

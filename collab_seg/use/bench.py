@@ -21,7 +21,7 @@ from .bench_growth import bench_growth
 from .bench_losses import bench_losses, bench_metrics
 from .bench_peers import bench_peers
 from .bench_start import bench_notebooks, bench_start
-from .bench_training import bench_loop, bench_step, bench_unlabelled
+from .bench_training import bench_kept, bench_loop, bench_step, bench_unlabelled
 from .bench_use import bench_export, bench_inference
 from .measure import Setting
 
@@ -29,6 +29,7 @@ from .measure import Setting
 BENCHES: dict[str, Callable] = {
     "step": bench_step,
     "unlabelled": bench_unlabelled,
+    "kept": bench_kept,
     "loop": bench_loop,
     "peers": bench_peers,
     "inference": bench_inference,

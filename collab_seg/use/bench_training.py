@@ -17,6 +17,7 @@ from torch import nn
 from ..config import Config
 from ..data.sources import open_source
 from ..students.build import build_students
+from ..students.kept import keep_maps
 from ..training.data import make_batches
 from ..training.device import make_accelerator
 from ..training.optim import make_optimizer
@@ -132,6 +133,25 @@ def bench_unlabelled(setting: Setting) -> Iterator[dict]:
         ratio = peak_bytes(both[0]) / peak_bytes(both[1])
         what = f"its peak memory ({method}, pocket)"
         yield bench_row(what, f"that of the step without ({without})", (), ratio, "at most 2.2")
+
+
+# %% ../../nbs/kit/bench_training.ipynb #5dae76cc
+def bench_kept(setting: Setting) -> Iterator[dict]:
+    "A step beside a frozen ViT whose maps are kept on disk, against computing them again."
+    vit = "test_vit" if setting.quick else "vit_small_patch14_dinov2"
+    config = with_method(bench_config("pocket", 4, setting), "ctct")
+    students = dataclasses.replace(config.students, vit=vit, vit_weights="random", vit_frozen=True)
+    config = dataclasses.replace(config, students=students)
+    batch = random_batch(config, 11)
+    kept, again = Trainer(config, 11), Trainer(config, 11)
+    with tempfile.TemporaryDirectory() as folder:
+        keep_maps(kept.bare.vit, folder)
+        steps = [lambda trainer=x: trainer(*batch, *two_views(*batch)) for x in (kept, again)]
+        for _ in range(3):  # the first computes, the second writes, the third reads
+            steps[0]()
+        times = in_turn(*steps, setting, setting.rounds)
+    what = f"step with kept maps (ctct, pocket's CNN + frozen {vit})"
+    yield timed_row(what, "the step that computes them", (), times, "at most 0.5")
 
 
 # %% ../../nbs/kit/bench_training.ipynb #cell-019

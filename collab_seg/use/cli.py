@@ -25,6 +25,7 @@ from ..training.files import RunFiles
 from .commands_base import finished_config, is_main, read_config
 from .commands_data import DataCheck, DataConvert, DataList, DataShow
 from ..use.commands_study import (
+    Advise,
     Bench,
     Cost,
     Explore,
@@ -106,6 +107,7 @@ COMMANDS = {
     "cost": Cost,
     "bench": Bench,
     "reliability": Reliability,
+    "advise": Advise,
     "methods": Methods,
     "report": Report,
 }

@@ -226,6 +226,48 @@ def check_reliability(command) -> None:
     print(reliability_table(every).round(3).to_string())
 
 
+# %% ../../nbs/kit/commands_study.ipynb #b2e78bbf
+@dataclass(frozen=True)
+class Advise:
+    """Say what collaborating could bring to students that were trained alone.
+
+    Try
+      collab-seg advise RUN                 by images of train that it has not learnt from
+      collab-seg advise RUN --split val/4   by each fourth image of val
+      collab-seg advise RUN RUN RUN         several seeds: their mean
+
+    mends: at how many pixels of a hundred a student is wrong and what it would be told is right;
+    spoils: the other way round. share: mends less spoils; share_by_class: its mean over classes.
+    """
+
+    runs: Positional[Words]  # folders that `collab-seg train` wrote; best of --method alone
+    split: str = "train"  # whose images are new to the students; those learnt from are left out
+    root: str | None = None  # folder of the data set; default: the one of each run
+    reliability: str = "agreement"  # which estimate names the more reliable student
+    csv: str | None = None  # also add the rows to this table
+
+    def run(self):
+        advise(self)
+
+
+# %% ../../nbs/kit/commands_study.ipynb #9a381533
+def advise(command) -> None:
+    "Count run after run, print the table and what follows from it."
+    from collab_seg.csv_tables import append_rows
+    from collab_seg.studies.advice import advice, advice_rows, advice_table
+
+    if not command.runs:
+        raise UserError("no run is given; needed: one or more folders of finished runs")
+    every: list[dict] = []
+    for run in command.runs:
+        rows = advice_rows(run, command.split, command.root, command.reliability)
+        if command.csv:
+            append_rows(command.csv, rows)
+        every += rows
+    table = advice_table(every)
+    print(table.round(1).to_string(), *advice(table), sep="\n\n")
+
+
 # %% ../../nbs/kit/commands_study.ipynb #cell-026
 @dataclass(frozen=True)
 class Explore:

@@ -24,7 +24,7 @@ class Feeding:
 
     size: Literal["run", "own"] = "run"  # feed images at the size of the run, or each at its own
     window: Sides = None  # height and width of a window that slides over each image
-    stride: Sides = None  # from one window to the next; default: two thirds of the window
+    stride: Sides = None  # its steps; default: two thirds of the window
     progress: bool = True  # show a progress bar
 
     def feeding(self) -> dict:
