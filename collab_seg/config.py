@@ -72,8 +72,7 @@ class DataConfig(ImageConfig):
 
     #: every image is first resized to this height and width; None: its own
     size: tuple[int, int] | None = (120, 160)
-    #: keep: size gives the shorter side; stretch: size gives both; auto: stretch only where all
-    #: images of a data set have one shape
+    #: keep: size gives the shorter side; stretch: both; auto: stretch where images have one shape
     aspect: Literal["auto", "keep", "stretch"] = "auto"
     crop: tuple[int, int] = (96, 128)  # height and width of a training crop
     scale: tuple[float, float] = (0.5, 2.0)  # images are scaled by a random factor in this range
@@ -149,8 +148,7 @@ class DistillConfig:
     peer_correct: bool = False  # a pixel teaches only where the peer's class is right as well
     #: who teaches; peer: the other student; peer_mean: its running mean; mean_pair: both means
     teacher: str = "peer"
-    #: fixed; learnt: weights of terms from their size; balanced: from their gradients
-    weighting: str = "fixed"
+    weighting: str = "fixed"  # of terms; learnt: from their size; balanced: from their gradients
     own_views: bool = False  # each student sees the batch in a light of its own
     balance: Literal["pixel", "class"] = "pixel"  # pixel mean, or mean a class, then over classes
     #: images without labels: pseudo-labels are classes or probabilities; method: as its source

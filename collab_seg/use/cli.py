@@ -84,8 +84,8 @@ Two students, a CNN and a ViT, learn semantic segmentation together and teach ea
 
 First steps:
   collab-seg train --preset demo --out RUN             both students on computed street scenes
-  collab-seg train --preset demo --method alone --out ALONE    the same, each by itself
-  collab-seg compare ALONE RUN                         what did training together change?
+  collab-seg train --preset demo --method alone        the same, each by itself
+  collab-seg compare RUN RUN                           what did training together change?
   collab-seg train --preset pocket --root CAMVID_DIR   on CamVid, under ten minutes on one core
   collab-seg train --preset few --root CAMVID_DIR      ten labels, the other images without
   collab-seg eval RUN                                  score a run again
