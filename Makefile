@@ -10,11 +10,13 @@ JOBS ?= 2
 ASSIGNMENT ?= *
 KERNELS ?=
 
-.PHONY: demo test format test-portable bench matrix audit learn explore explore-snapshots release-assignments grade docs help notebooks export readme assets results-toyscapes results-camvid results-reliability clean
+.PHONY: demo face test format test-portable bench matrix audit learn explore explore-snapshots release-assignments grade docs help notebooks export readme assets results-toyscapes results-camvid results-reliability clean
 
-demo: $(VENV)/.run  ## train both students on computed street scenes, print a table, write a picture
+demo: $(VENV)/.run  ## train both students alone, then together; print a table of both, write a picture
 	rm -rf runs/demo
-	$(BIN)/collab-seg train --preset toy --out runs/demo
+	$(BIN)/collab-seg train --preset demo --method alone --out runs/demo/alone
+	$(BIN)/collab-seg train --preset demo --out runs/demo/collab
+	$(BIN)/collab-seg compare runs/demo/alone runs/demo/collab
 
 test: $(VENV)/.dev  ## drift, notebooks, pytest; all of them run, whatever comes of the first
 	$(BIN)/python tools/stages.py --jobs $(JOBS)
@@ -71,7 +73,12 @@ assets: $(VENV)/.run  ## train the pair that notebooks 05 to 08 look at, again
 	rm -rf runs/toy_pair
 	$(BIN)/collab-seg train --preset toy --method alone --steps 600 --device cpu --out runs/toy_pair
 	$(BIN)/python tools/shrink_run.py runs/toy_pair nbs/assets/toy_pair
-	mkdir -p nbs/images && cp runs/toy_pair/pictures.png nbs/images/pictures.png
+
+face: demo  ## make the picture and the table of the demo in README again
+	cp runs/demo/collab/pictures.png nbs/images/pictures.png
+	rm -f results/studies/demo.csv
+	for method in alone collab; do \
+	  $(BIN)/collab-seg eval runs/demo/$$method --append results/studies/demo.csv || exit 1; done
 
 explore-snapshots: $(VENV)/.run  ## train the three small runs of the explorer again: about ten minutes
 	rm -rf runs/explore

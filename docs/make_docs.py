@@ -3,6 +3,7 @@
 `python docs/make_docs.py` writes _docs/site and checks every link in it.
 """
 
+import csv
 import dataclasses
 import html.parser
 import importlib
@@ -29,6 +30,10 @@ PAGES = {  # file of the repository -> page
     "results/LOG.md": "log.md",
     "assignments/README.md": "assignments.md",
     "docs/faq.md": "faq.md",
+    "docs/commands.md": "commands.md",
+    "docs/measured.md": "measured.md",
+    "docs/faults.md": "faults.md",
+    "docs/kit.md": "kit.md",
 }
 
 
@@ -48,6 +53,18 @@ def math(text: str) -> str:
             part,
         )
     return "".join(parts)
+
+
+def tables(text: str) -> str:
+    """A line `<!-- csv: FILE -->` becomes the table that the file holds."""
+
+    def table(match):
+        with open(ROOT / match[1], newline="") as file:
+            first, *rows = csv.reader(file)
+        lines = [first, ["---", *("--:" for _ in first[1:])], *rows]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+    return re.sub(r"^<!-- csv: (\S+) -->$", table, text, flags=re.M)
 
 
 def relink(text: str, folder: str, ending: str) -> str:
@@ -224,7 +241,7 @@ def write_pages() -> dict:
     )
     (pages / "index.md").write_text(math(relink((ROOT / "README.md").read_text(), ".", ".ipynb")))
     for file, page in PAGES.items():
-        text = (ROOT / file).read_text()
+        text = tables((ROOT / file).read_text())
         (pages / page).write_text(math(relink(text, str(Path(file).parent), ".ipynb")))
     files = [
         path.relative_to(ROOT / "collab_seg").with_suffix("")
@@ -237,12 +254,19 @@ def write_pages() -> dict:
         {"Start": "index.md"},
         {"Course": course},
         {"How-to": howtos},
-        {"Kit": kit},
+        {"Kit": [{"All of it": "kit.md"}, *kit]},
         {"Exercises": "assignments.md"},
         {"Reference": [{name: f"api/{name}.md"} for name in modules]},
         {"Data": "data.md"},
         {"Questions": "faq.md"},
-        {"Log of trials": "log.md"},
+        {"Commands": "commands.md"},
+        {
+            "Results": [
+                {"On one page": "measured.md"},
+                {"Log of trials": "log.md"},
+                {"Faults": "faults.md"},
+            ]
+        },
         {"Project": [{"Contributing": "contributing.md"}, {"Security": "security.md"}]},
     ]
     told = yaml.safe_load((ROOT / "docs" / "mkdocs.yml").read_text())

@@ -1,6 +1,7 @@
 """The command line in processes of its own: mistakes, Ctrl-C, resume."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -186,6 +187,43 @@ def test_a_stopped_run_goes_on_to_the_same_end(number, code, tmp_path):
         assert (run / name).read_bytes() == (whole / name).read_bytes(), name
     done = call("train", *arguments, "--out", run)
     assert done.returncode == 2 and "already holds a run" in done.stderr
+
+
+def test_help_names_values_as_people_do():
+    train, evaluate = (call(name, "--help").stdout for name in ("train", "eval"))
+    for part in ("--size H W", "--root DIR", "--void N ...", "--from RUN"):
+        assert part in train, part
+    assert "--window H W" in evaluate
+    for text in (train, evaluate, call("data", "convert", "--help").stdout):
+        assert not re.search(r"\{None|\bSTR\b|default: None\)", text), text
+
+
+@pytest.mark.parametrize(
+    "arguments, needed",
+    [
+        (["--size", "3"], "--size is 3; needed: two numbers, height and width"),
+        (["--cnn-lr", "fast"], "--cnn-lr is fast; needed: a number"),
+        (["--steps", "ten"], "--steps is ten; needed: a whole number"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_told_what_is_needed(arguments, needed, tmp_path):
+    done = call("train", *arguments, cwd=tmp_path)
+    assert done.returncode == 2 and needed in done.stderr, done.stderr
+
+
+def test_runs_are_compared_side_by_side(tiny_run, tmp_path):
+    assert call("eval", tiny_run, "--no-progress").returncode == 0
+    again = shutil.copytree(tiny_run, tmp_path / "again")
+    done = call("compare", tiny_run, again)
+    assert done.returncode == 0 and "difference" in done.stdout, done.stderr
+    assert re.search(r"mIoU +(\d+\.\d) +(\d+\.\d) +\1 +\2 +0.0 +0.0", done.stdout), done.stdout
+    for runs, needed in (
+        ([tiny_run], "two or more"),
+        ([tiny_run, tmp_path], "is no run"),
+        ([tiny_run, again, "--split", "test"], "was not scored on test"),
+    ):
+        done = call("compare", *runs)
+        assert done.returncode == 2 and needed in done.stderr, done.stderr
 
 
 def test_help_explains_every_setting():

@@ -10,12 +10,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "docs"))
-for name in ("mkdocs", "material", "mkdocs_jupyter", "latex2mathml", "yaml"):
-    pytest.importorskip(name, reason="the site needs the extra docs")
 
 
 @pytest.fixture(scope="module")
 def site():
+    for name in ("mkdocs", "material", "mkdocs_jupyter", "latex2mathml", "yaml"):
+        pytest.importorskip(name, reason="the site needs the extra docs")
     done = subprocess.run(
         [sys.executable, str(ROOT / "docs" / "make_docs.py")], capture_output=True, text=True
     )
@@ -72,6 +72,29 @@ def test_what_is_wrong_is_found(tmp_path):
         and any("c.html" in line for line in wrong)
     )
     assert any("#here" in line for line in wrong) and any("#nowhere" in line for line in wrong)
+
+
+def test_readme_is_read_in_a_few_minutes():
+    """Every word counts, also those of its tables, code and addresses: as `wc -w` counts them."""
+    assert len((ROOT / "README.md").read_text().split()) <= 1200, "put it on a page of docs/"
+
+
+def test_readme_calls_what_ci_runs():
+    text, called = (ROOT / "README.md").read_text(), (ROOT / ".ci" / "run").read_text()
+    assert "\nmake test " in text and "\nmake test ||" in called
+
+
+def test_every_notebook_of_the_kit_is_listed():
+    listed = set(re.findall(r"kit/(\w+)\.ipynb", (ROOT / "docs" / "kit.md").read_text()))
+    assert listed == {path.stem for path in (ROOT / "nbs" / "kit").glob("*.ipynb")}
+
+
+def test_what_left_the_readme_has_a_page(site):
+    faults = (site / "faults.html").read_text()
+    assert "<td>spoiled checkpoint</td>" in faults and "&lt;!-- csv" not in faults
+    assert "camvid_benchmark.toml" in (site / "commands.html").read_text()
+    measured = (site / "chapters" / "course" / "12_measured.html").read_text()
+    assert "own_confidence" in measured and "collab beats control random_mask" in measured
 
 
 def test_the_search_knows_the_losses(site):

@@ -27,7 +27,7 @@ class StudyFile:
 
     name: str = ""  # also names the table: DIR/NAME.csv
     about: str = ""  # one sentence
-    preset: str = ""  # complete settings to start from: toy, pocket, camvid, voc or cityscapes
+    preset: str = ""  # complete settings to start from: toy, pocket, few, camvid, voc or cityscapes
     score: str = "val"  # the split on which runs are scored; select nothing on test
     set: dict = field(default_factory=dict)  # changes of the preset, by section: optim.steps = 1800
     runs: tuple[dict, ...] = ()  # groups of runs

@@ -17,6 +17,7 @@ from .compare import paired, paired_test, scores
 from .differences import bars, versus_alone, versus_best_peer
 from .labels import plain_methods, variations
 from .numbers import gap, number, rows_note, spread
+from .overview import overview
 from .results import read_results
 
 
@@ -194,11 +195,13 @@ class Table:
 
 # %% ../../nbs/kit/tables.ipynb #cell-025
 def make_table(
-    origin: str,  # STUDY/TABLE or STUDY/TABLE:METHOD,METHOD; the names of TABLES
+    origin: str,  # STUDY/TABLE, STUDY/TABLE:METHOD,METHOD with a key of TABLES; or all/overview
     results="results/studies",  # the folder of the CSV files
 ) -> Table:
     "A table of a study, made from its CSV file; UserError if the file lacks what it needs."
     study, _, rest = origin.partition("/")
+    if origin == "all/overview":
+        return Table(origin, *overview(results))
     name, _, methods = rest.partition(":")
     _, make = TABLES[one_of("table", name, TABLES)]
     frame, note = make(read_results(Path(results) / f"{study}.csv"))

@@ -53,7 +53,8 @@ class RunFiles:
 
     def scores(self, source, split: str, own: bool = False) -> Path:  # own: fed otherwise
         "The file of the scores of a split; `reproduce` leaves those alone that were fed otherwise."
-        return self / f"{'own_' * own}scores_{source.name}_{split}.json".replace("/", "-")
+        name = getattr(source, "name", source)  # of a data set, or the data set
+        return self / f"{'own_' * own}scores_{name}_{split}.json".replace("/", "-")
 
     @property
     def begun(self) -> bool:

@@ -12,7 +12,7 @@ import io
 import os
 import re
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Annotated
 
 import tyro
@@ -36,7 +36,8 @@ from ..use.commands_study import (
     Study,
 )
 from .commands_train import Train
-from .commands_use import Eval, Export, Predict
+from .commands_use import Compare, Eval, Export, Predict
+from .commands_words import name_values, plain_mistake
 from .processes import Died, run_processes
 
 
@@ -82,7 +83,9 @@ HELP_TEXT = """\
 Two students, a CNN and a ViT, learn semantic segmentation together and teach each other.
 
 First steps:
-  collab-seg train --preset toy                        both students on computed street scenes
+  collab-seg train --preset demo --out RUN             both students on computed street scenes
+  collab-seg train --preset demo --method alone        the same, each by itself
+  collab-seg compare RUN RUN                           what did training together change?
   collab-seg train --preset pocket --root CAMVID_DIR   on CamVid, under ten minutes on one core
   collab-seg train --preset few --root CAMVID_DIR      ten labels, the other images without
   collab-seg eval RUN                                  score a run again
@@ -95,6 +98,7 @@ First steps:
 # %% ../../nbs/kit/cli.ipynb #cell-014
 COMMANDS = {
     "eval": Eval,
+    "compare": Compare,
     "predict": Predict,
     "export": Export,
     "study": Study,
@@ -116,8 +120,10 @@ def commands(config: Config, arguments=()):
     def named(kind, name, **options):
         text = inspect.getdoc(kind)
         shown = text if name in arguments else text.split("\n")[0]
-        return Annotated[kind, subcommand(name, description=shown, **options)]
+        return Annotated[name_values(kind), subcommand(name, description=shown, **options)]
 
+    for part in fields(Config):
+        name_values(part.default_factory)
     data = Annotated[DataList, subcommand("list")]
     for name, kind in DATA_COMMANDS.items():
         data |= named(kind, name)
@@ -176,7 +182,8 @@ def parse(
             )
         except SystemExit as ended:
             if ended.code:
-                raise UserError(f"{one_line(errors.getvalue())}; see collab-seg --help") from None
+                said = plain_mistake(one_line(errors.getvalue()))
+                raise UserError(f"{said}; see collab-seg --help") from None
             raise
 
 

@@ -122,7 +122,7 @@ class Cost:
       collab-seg cost voc --root VOCdevkit     and three real steps here, on two full crops
     """
 
-    preset: Positional[str]  # toy, pocket, camvid, voc or cityscapes
+    preset: Positional[str]  # demo, toy, pocket, few, camvid, voc or cityscapes
     root: str | None = None  # folder of the data set, to take three steps as well
     method: str = "collab"  # whose losses are counted
 

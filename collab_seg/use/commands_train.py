@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
 from tyro.conf import OmitArgPrefixes, UseAppendAction
 
 from ..config import Config
 from ..core import UserError
 from ..training.files import RunFiles
 from .commands_base import ignored_settings, is_main, report_scores
+from .commands_words import flag
 
 
 # %% ../../nbs/kit/commands_train.ipynb #cell-008
@@ -26,11 +26,12 @@ class NewRun:
     "Where a run's settings come from, and where it goes."
 
     config: OmitArgPrefixes[Config] = field(default_factory=Config)
-    preset: str | None = None  # start from toy, pocket, camvid, voc or cityscapes; flags change it
-    config_file: str | None = None  # start from the config.json of a run instead of a preset
+    preset: str | None = None  # start from demo, toy, pocket, few, camvid, voc or cityscapes
+    config_file: str | None = None  # or the config.json of a run to start from
     out: str | None = None  # the run's folder; default: runs/DATA-METHOD-sSEED
-    resume: str | None = None  # go on with this run, stopped or killed; it keeps its settings
-    begin: Annotated[str | None, tyro.conf.arg(name="from")] = None  # a finished run to begin with
+    resume: str | None = None  # finish this run, which was stopped or killed, with its own settings
+    #: begin a new run with the students of this finished run
+    begin: Annotated[str | None, flag("RUN", name="from")] = None
 
     @property
     def folder(self) -> str:

@@ -24,7 +24,7 @@ class Feeding:
 
     size: Literal["run", "own"] = "run"  # feed images at the size of the run, or each at its own
     window: Sides = None  # height and width of a window that slides over each image
-    stride: Sides = None  # from one window to the next; default: two thirds of the window
+    stride: Sides = None  # its steps; default: two thirds of the window
     progress: bool = True  # show a progress bar
 
     def feeding(self) -> dict:
@@ -64,6 +64,25 @@ class Eval(Feeding):
             )
         where = (self.split, self.data, self.root, self.json, self.append, self.progress)
         report_scores(self.run_dir, *where, **feeding)
+
+
+# %% ../../nbs/kit/commands_use.ipynb #compare-2
+@dataclass(frozen=True)
+class Compare:
+    """Put the scores of finished runs side by side, class by class.
+
+    Try
+      collab-seg compare runs/demo/alone runs/demo/collab
+    """
+
+    runs: Positional[tuple[str, ...]]  # two or more folders that `collab-seg train` wrote
+    split: str = "val"  # on which they were scored
+
+    def run(self):
+        from collab_seg.training.side_by_side import side_by_side, side_notes
+
+        print(side_by_side(self.runs, self.split).to_string(float_format="{:.1f}".format))
+        print(*side_notes(self.runs, self.split), sep="\n")
 
 
 # %% ../../nbs/kit/commands_use.ipynb #cell-012
