@@ -7,6 +7,7 @@ __all__ = [
     "check_map",
     "check_pair",
     "masked_mean",
+    "class_balanced_mean",
     "unit",
     "pixel_errors",
     "directions",
@@ -98,6 +99,21 @@ def masked_mean(
     "Mean of `values` where `mask`; 0, with a gradient of 0, where the mask is empty."
     # The framework averages gradients over processes; times their number it is the mean over all.
     return processes() * torch.where(mask, values, 0.0).sum() / of_all(mask.sum()).clamp(min=1)
+
+
+# %% ../../nbs/kit/losses_base.ipynb #balancedmean
+def class_balanced_mean(
+    values,  # (B, h, w)
+    mask,  # (B, h, w) bool: which pixels count
+    label,  # (B, h, w) their true classes
+    num_classes: int,  # K
+) -> torch.Tensor:  # scalar
+    "The mean over the masked pixels of each true class, then over the classes that have any."
+    index = torch.where(mask, label.long(), num_classes).flatten()  # a bin more: not counted
+    zeros = values.new_zeros(num_classes + 1)
+    sums = zeros.index_add(0, index, torch.where(mask, values, 0.0).flatten())[:-1]
+    counts = of_all(zeros.index_add(0, index, torch.ones_like(values).flatten())[:-1])
+    return processes() * (sums / counts.clamp(min=1)).sum() / (counts > 0).sum().clamp(min=1)
 
 
 # %% ../../nbs/kit/losses_base.ipynb #cell-016

@@ -1,0 +1,49 @@
+"""The ten lines of chapter 7 and the real `train_step` end with the same weights."""
+
+import torch
+from conftest import tiny_config
+
+from collab_seg.core import derive_seed
+from collab_seg.students.build import build_students
+from collab_seg.training.device import make_accelerator
+from collab_seg.training.optim import learning_rate, make_optimizer
+from collab_seg.training.step import make_pair, total_loss, train_step
+
+
+def chapter_step(pair, optimizer, images, target, config, step):
+    """As the chapter writes it."""
+    torch.manual_seed(derive_seed(config.optim.seed, "step", step))
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(step, config.optim) * group.get("factor", 1.0)
+    terms, _ = pair(images, target)
+    total = total_loss(terms, config, step)
+    optimizer.zero_grad()
+    total.backward()
+    for part in pair.children():
+        torch.nn.utils.clip_grad_norm_(list(part.parameters()), config.optim.clip_norm)
+    optimizer.step()
+
+
+def after_three_steps(do, config):
+    torch.manual_seed(0)
+    batches = [(torch.randn(2, 3, 48, 64), torch.randint(0, 10, (2, 48, 64))) for _ in range(3)]
+    pair = make_pair(config, *build_students(config.students, 10, seed=0))
+    optimizer = make_optimizer(pair, config.optim)
+    for step, batch in enumerate(batches):
+        do(pair, optimizer, *batch, config, step)
+    return torch.cat([p.detach().flatten() for p in pair.parameters()])
+
+
+def test_the_chapters_step_is_the_real_one():
+    accelerator = make_accelerator(tiny_config().optim)
+
+    def real(pair, optimizer, images, target, config, step):
+        train_step(pair, optimizer, accelerator, images, target, config, step)
+
+    if accelerator.device.type != "cpu":
+        return
+    for method in ("alone", "collab"):
+        config = tiny_config(method)
+        ours, theirs = (after_three_steps(do, config) for do in (chapter_step, real))
+        assert torch.allclose(ours, theirs, atol=1e-6)
+        assert not torch.allclose(ours, after_three_steps(lambda *_: None, config), atol=1e-4)
