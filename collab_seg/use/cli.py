@@ -16,6 +16,7 @@ from dataclasses import fields, replace
 from typing import Annotated
 
 import tyro
+from .commands_judge import Advise, Reliability
 from tyro.conf import subcommand
 
 from ..config import Config
@@ -24,17 +25,7 @@ from ..presets import PRESETS
 from ..training.files import RunFiles
 from .commands_base import finished_config, is_main, read_config
 from .commands_data import DataCheck, DataConvert, DataList, DataShow
-from ..use.commands_study import (
-    Advise,
-    Bench,
-    Cost,
-    Explore,
-    Methods,
-    Reliability,
-    Report,
-    Reproduce,
-    Study,
-)
+from .commands_study import Bench, Cost, Explore, Methods, Report, Reproduce, Study
 from .commands_train import Train
 from .commands_use import Compare, Eval, Export, Predict
 from .commands_words import name_values, plain_mistake
