@@ -13,7 +13,7 @@ import io
 import numpy as np
 import PIL.Image
 
-from ..show import TEACHERS
+from ..show import FULL_GAP, TEACHERS
 from ..training.step import low_cka
 from .explore_selection import Selection
 from .lessons import RIGHT, TITLES, Seen, View, chosen_cells, pictures, region_grid
@@ -141,7 +141,8 @@ def legend_html(source) -> str:
     who = swatches(("the CNN", "the ViT", "nobody"), TEACHERS)
     names = ("both", "only the CNN", "only the ViT", "nobody (or: they disagree)")
     return (
-        f"<div>classes:{classes}</div><div>teacher:{who}</div>"
+        f"<div>classes:{classes}</div>"
+        f"<div>teacher:{who} full colour: the errors differ by {FULL_GAP} nats or more</div>"
         f"<div>right:{swatches(names, RIGHT)}</div>"
     )
 

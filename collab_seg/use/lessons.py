@@ -34,6 +34,7 @@ from ..losses.region import region_directions
 from ..show import STUDENTS, TEACHERS, colorize, teacher_picture
 from ..students.base import Student, likeliest
 from ..training.evaluate import open_students
+from ..training.pictures import enlarged
 from ..training.run import Run, run_config
 
 # %% ../../nbs/kit/lessons.ipynb #cell-007
@@ -228,18 +229,12 @@ def right_codes(seen: Seen) -> np.ndarray:  # (H, W) uint8
 # %% ../../nbs/kit/lessons.ipynb #cell-032
 def lesson_picture(taught: Teaching) -> np.ndarray:  # (h, w, 3) uint8
     "White where nothing is taught, up to the teacher's full colour; 1 nat gives 63 % of it."
-    colours = teacher_picture(taught.pixel, 0).astype(float)
+    masks = {way: taught.pixel[way] for way in ("to_cnn", "to_vit", "valid")}  # full colours
+    colours = np.asarray(teacher_picture(masks, 0), dtype=float)
     strength = 1 - np.exp(-taught.lesson[0].numpy()[..., None])
     valid = taught.pixel["valid"][0].numpy()[..., None]
     strength = np.where(valid, strength, 1.0)  # void stays black
     return (255 + strength * (colours - 255)).round().astype(np.uint8)
-
-
-# %% ../../nbs/kit/lessons.ipynb #cell-034
-def enlarged(picture: np.ndarray, grid, size) -> np.ndarray:
-    "Cells enlarged to the image's size, without smoothing; the part of a region outside is cut."
-    cut = torch.from_numpy(picture[: grid[0], : grid[1]]).permute(2, 0, 1)
-    return resize_label(cut, size).permute(1, 2, 0).numpy()
 
 
 # %% ../../nbs/kit/lessons.ipynb #cell-035
