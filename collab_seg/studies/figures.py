@@ -68,8 +68,9 @@ def _student_gains(rows) -> pd.DataFrame:
     "What both students of each plain method gain over alone, and whether the method is named."
     runs = scores(rows)
     names = [name for name in plain_methods(rows.method) if name != "alone"]
-    found = {(name, s): paired(runs, name, "alone", s) for name in names for s in ("cnn", "vit")}
-    gains = pd.Series({key: result.mean for key, result in found.items()}).unstack().loc[names]
+    ways = ["cnn", "vit"]
+    means = [[paired(runs, name, "alone", way).mean for way in ways] for name in names]
+    gains = pd.DataFrame(means, names, ways)
     wanted = {*methods_of("ours"), best_peer(runs)}
     front = [name for name, row in gains.iterrows() if not (gains > row).all(axis=1).any()]
     return gains.assign(group=[*map(group_of, names)], named=gains.index.isin({*front, *wanted}))
