@@ -153,6 +153,18 @@ def png_bytes(
     return buffer.getvalue()
 
 
+# %% ../nbs/kit/show.ipynb #cell-026
+def by_strength(
+    codes,  # (h, w) whole numbers; 255 is void
+    palette,  # one (red, green, blue) a code
+    gap=None,  # (h, w) nats; without it all colours are full
+) -> np.ndarray:  # (h, w, 3) uint8
+    "Colours that fade into the grey of nobody where the gap is small; void is black."
+    strength = 1.0 if gap is None else np.minimum(gap / FULL_GAP, 1)[..., None]
+    mixed = NOBODY + strength * (colorize(codes, palette) - np.array(NOBODY, dtype=float))
+    return np.where((codes == IGNORE_INDEX)[..., None], 0, mixed.round()).astype(np.uint8)
+
+
 # %% ../nbs/kit/show.ipynb #cell-021
 def teacher_picture(
     maps: dict,  # "to_cnn", "to_vit", "valid": (B, h, w) bool; "gap": (B, h, w) nats, if there
@@ -163,7 +175,6 @@ def teacher_picture(
     found = {key: mask[index].detach().cpu().numpy() for key, mask in maps.items()}
     teacher = np.full(found["valid"].shape, 2, dtype=np.uint8)
     teacher[found["to_vit"]], teacher[found["to_cnn"]] = 0, 1
-    strength = np.minimum(found["gap"] / FULL_GAP, 1)[..., None] if "gap" in found else 1.0
-    colours = NOBODY + strength * (colorize(teacher, TEACHERS) - np.array(NOBODY, dtype=float))
-    colours[~found["valid"]] = 0
-    return colours.round().astype(np.uint8).repeat(cells, 0).repeat(cells, 1).view(TeacherPicture)
+    teacher[~found["valid"]] = IGNORE_INDEX
+    picture = by_strength(teacher, TEACHERS, found.get("gap"))
+    return picture.repeat(cells, 0).repeat(cells, 1).view(TeacherPicture)

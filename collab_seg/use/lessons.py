@@ -4,6 +4,7 @@
 
 # %% auto #0
 __all__ = [
+    "ESTIMATES",
     "example_runs",
     "Snapshots",
     "Seen",
@@ -28,10 +29,11 @@ from ..core import IGNORE_INDEX, StudentOutput, UserError, resize_label, upsampl
 from ..data.scenes import Scenes
 from ..data.sources import open_source
 from ..data.views import denormalize
-from ..losses.base import on_one_grid
+from ..losses.base import directions, on_one_grid
 from ..losses.pixel import pixel_directions, soft_kl
-from ..losses.region import region_directions
-from ..show import STUDENTS, TEACHERS, colorize, teacher_picture
+from ..losses.region import region_choice, region_directions
+from ..losses.reliability import RELIABILITIES
+from ..show import NOBODY, STUDENTS, TEACHERS, by_strength, colorize, teacher_picture
 from ..students.base import Student, likeliest
 from ..training.evaluate import open_students
 from ..training.pictures import enlarged
@@ -142,14 +144,18 @@ def see_image(
 
 
 # %% ../../nbs/kit/lessons.ipynb #cell-021
+ESTIMATES = ("confidence", "entropy")  # of losses.reliability: those that need not learn first
+
+
 class View(NamedTuple):
-    "What the sliders say."
+    "What the controls say."
 
     region_size: int = 4  # cells along a region's side
     temperature: float = 1.0  # softens what is passed on
     margin: float = 0.0  # nats by which a pixel's teacher must be better
     row: int = 0  # of the region to look at
     column: int = 0
+    estimate: str = "confidence"  # one of ESTIMATES: who is said to be better without the truth
 
 
 # %% ../../nbs/kit/lessons.ipynb #cell-022
@@ -194,6 +200,33 @@ def teaching(
     return Teaching(region_directions(*logits, seen.label, view.region_size), pixel, lesson)
 
 
+# %% ../../nbs/kit/lessons.ipynb #est-said
+def said_better(
+    seen: Seen,  # an image; its truth is not used
+    view: View,  # region size and estimate
+) -> dict:  # "region" and "pixel": masks as those of `Teaching`
+    "Who would teach if nobody knew the truth: the student that is surer of itself."
+    kind, pair = RELIABILITIES[view.estimate], (seen.cnn, seen.vit)
+    unsure = [kind(each.logits.shape[1], each.high.shape[1])(each) for each in pair]
+    everywhere = torch.ones_like(unsure[0], dtype=torch.bool)
+    return {
+        "region": region_choice(*unsure, everywhere, view.region_size),
+        "pixel": directions(*unsure, everywhere),
+    }
+
+
+# %% ../../nbs/kit/lessons.ipynb #est-named
+NAMED = ((0, 158, 115), (213, 94, 0))  # the better student was named, the worse one
+
+
+def named_codes(said: dict, truly: dict) -> np.ndarray:  # masks (1, h, w) -> (h, w) uint8
+    "0 where the better student was named, 1 the worse, 2 nobody is better, 255 void."
+    right = (said["to_cnn"] & truly["to_cnn"]) | (said["to_vit"] & truly["to_vit"])
+    codes = torch.where(right, 0, 1)
+    codes[~truly["to_cnn"] & ~truly["to_vit"]] = 2
+    return torch.where(truly["valid"], codes, IGNORE_INDEX)[0].byte().numpy()
+
+
 # %% ../../nbs/kit/lessons.ipynb #cell-030
 TITLES = {
     "image": "image",
@@ -205,6 +238,9 @@ TITLES = {
     "region": "teacher by region",
     "pixel": "teacher by pixel",
     "lesson": "how much is taught",
+    "said_region": "by region, without the truth",
+    "said_pixel": "by pixel, without the truth",
+    "named": "was the better one named",
 }
 RIGHT = (  # both, the CNN alone, the ViT alone, nobody
     (225, 225, 225),
@@ -238,9 +274,29 @@ def lesson_picture(taught: Teaching) -> np.ndarray:  # (h, w, 3) uint8
 
 
 # %% ../../nbs/kit/lessons.ipynb #cell-035
+def _cell_pictures(seen: Seen, view: View) -> dict[str, np.ndarray]:
+    "The pictures that are made of cells or regions, before they are enlarged."
+    said, size = said_better(seen, view), view.region_size
+    drawn = {
+        "said_region": teacher_picture(said["region"], 0, size),
+        "said_pixel": teacher_picture(said["pixel"], 0),
+    }
+    if not (taught := teaching(seen, view)):
+        return drawn
+    truly = pixel_directions(seen.cnn.logits, seen.vit.logits, seen.label)  # whatever the margin
+    codes, gap = named_codes(said["pixel"], truly), truly["gap"][0].numpy()
+    return drawn | {
+        "region": teacher_picture(taught.region, 0, size),
+        "pixel": teacher_picture(taught.pixel, 0),
+        "lesson": lesson_picture(taught),
+        "named": by_strength(codes, (*NAMED, NOBODY), gap),
+    }
+
+
+# %% ../../nbs/kit/lessons.ipynb #cell-046
 def pictures(
     seen: Seen,  # an image
-    view: View,  # what the sliders say
+    view: View,  # what the controls say
     palette,  # red, green, blue of each class
 ) -> dict[str, np.ndarray]:  # (H, W, 3) uint8
     "Every picture that can be drawn, by its name; those that need the truth only with it."
@@ -249,9 +305,8 @@ def pictures(
         way: colorize(guess, palette) for way, guess in seen.guesses.items()
     }
     drawn["disagree"] = colorize(right_codes(seen), RIGHT)
-    if taught := teaching(seen, view):
+    if seen.truth is not None:
         drawn["truth"] = colorize(seen.truth, palette)
-        drawn["region"] = enlarged(teacher_picture(taught.region, 0, view.region_size), grid, size)
-        drawn["pixel"] = enlarged(teacher_picture(taught.pixel, 0), grid, size)
-        drawn["lesson"] = enlarged(lesson_picture(taught), grid, size)
+    of_cells = _cell_pictures(seen, view)
+    drawn |= {name: enlarged(picture, grid, size) for name, picture in of_cells.items()}
     return {name: drawn[name] for name in TITLES if name in drawn}
