@@ -178,3 +178,21 @@ def teacher_picture(
     teacher[~found["valid"]] = IGNORE_INDEX
     picture = by_strength(teacher, TEACHERS, found.get("gap"))
     return picture.repeat(cells, 0).repeat(cells, 1).view(TeacherPicture)
+
+
+# %% ../nbs/kit/show.ipynb #named-codes
+NAMED = ((0, 158, 115), (213, 94, 0))  # the better student was named, the worse one
+
+
+def named_codes(said: dict, truly: dict) -> np.ndarray:  # masks as of `directions` -> uint8
+    "0 where the better student was named, 1 the worse, 2 nobody is better, 255 void."
+    right = (said["to_cnn"] & truly["to_cnn"]) | (said["to_vit"] & truly["to_vit"])
+    better = truly["to_cnn"] | truly["to_vit"]
+    codes = np.where(better.cpu(), np.where(right.cpu(), 0, 1), 2)
+    return np.where(truly["valid"].cpu(), codes, IGNORE_INDEX).astype(np.uint8)
+
+
+def named_picture(said: dict, truly: dict, index: int) -> np.ndarray:  # (h, w, 3) uint8
+    "Green where the better student was named, red the worse, the stronger the larger the gap."
+    gap = truly["gap"][index].cpu().numpy()
+    return by_strength(named_codes(said, truly)[index], (*NAMED, NOBODY), gap)

@@ -13,10 +13,10 @@ import io
 import numpy as np
 import PIL.Image
 
-from ..show import FULL_GAP, TEACHERS
+from ..show import FULL_GAP, NAMED, TEACHERS
 from ..training.step import low_cka
 from .explore_selection import Selection
-from ..use.lessons import NAMED, RIGHT, TITLES, Seen, View, chosen_cells, pictures, region_grid
+from .lessons import RIGHT, TITLES, Seen, View, chosen_cells, pictures, region_grid
 from .lessons_ages import curves_in_words, curves_svg
 from .lessons_words import region_errors, region_table, sentences
 

@@ -33,7 +33,7 @@ from ..losses.base import directions, on_one_grid
 from ..losses.pixel import pixel_directions, soft_kl
 from ..losses.region import region_choice, region_directions
 from ..losses.reliability import RELIABILITIES
-from ..show import NOBODY, STUDENTS, TEACHERS, by_strength, colorize, teacher_picture
+from ..show import STUDENTS, TEACHERS, colorize, named_picture, teacher_picture
 from ..students.base import Student, likeliest
 from ..training.evaluate import open_students
 from ..training.pictures import enlarged
@@ -215,18 +215,6 @@ def said_better(
     }
 
 
-# %% ../../nbs/kit/lessons.ipynb #est-named
-NAMED = ((0, 158, 115), (213, 94, 0))  # the better student was named, the worse one
-
-
-def named_codes(said: dict, truly: dict) -> np.ndarray:  # masks (1, h, w) -> (h, w) uint8
-    "0 where the better student was named, 1 the worse, 2 nobody is better, 255 void."
-    right = (said["to_cnn"] & truly["to_cnn"]) | (said["to_vit"] & truly["to_vit"])
-    codes = torch.where(right, 0, 1)
-    codes[~truly["to_cnn"] & ~truly["to_vit"]] = 2
-    return torch.where(truly["valid"], codes, IGNORE_INDEX)[0].byte().numpy()
-
-
 # %% ../../nbs/kit/lessons.ipynb #cell-030
 TITLES = {
     "image": "image",
@@ -284,12 +272,11 @@ def _cell_pictures(seen: Seen, view: View) -> dict[str, np.ndarray]:
     if not (taught := teaching(seen, view)):
         return drawn
     truly = pixel_directions(seen.cnn.logits, seen.vit.logits, seen.label)  # whatever the margin
-    codes, gap = named_codes(said["pixel"], truly), truly["gap"][0].numpy()
     return drawn | {
         "region": teacher_picture(taught.region, 0, size),
         "pixel": teacher_picture(taught.pixel, 0),
         "lesson": lesson_picture(taught),
-        "named": by_strength(codes, (*NAMED, NOBODY), gap),
+        "named": named_picture(said["pixel"], truly, 0),
     }
 
 

@@ -14,7 +14,7 @@ from ..core import IGNORE_INDEX
 from ..losses.base import masked_mean, pixel_errors
 from ..losses.pixel import pixel_directions
 from ..losses.region import region_mean
-from ..show import FULL_GAP
+from ..show import FULL_GAP, named_codes
 from ..training.step import flow
 from ..use.lessons import (
     TITLES,
@@ -22,7 +22,6 @@ from ..use.lessons import (
     Teaching,
     View,
     chosen_cells,
-    named_codes,
     region_grid,
     right_codes,
     said_better,
@@ -141,7 +140,7 @@ def _named_sentence(seen: Seen, view: View) -> str:
     "How often the estimate names the better student."
     truly = pixel_directions(seen.cnn.logits, seen.vit.logits, seen.label)
     codes = named_codes(said_better(seen, view)["pixel"], truly)
-    far, words = (truly["gap"] >= FULL_GAP)[0].numpy(), []
+    far, words = (truly["gap"] >= FULL_GAP).numpy(), []
     for where in (codes < 2, (codes < 2) & far):
         words.append(f"in {(codes == 0)[where].mean():.0%}" if where.any() else "in none")
     return (
