@@ -4,7 +4,6 @@
 
 # %% auto #0
 __all__ = [
-    "ESTIMATES",
     "example_runs",
     "Snapshots",
     "Seen",
@@ -143,10 +142,11 @@ def see_image(
     return Seen(picture, truth.numpy(), label, *outputs, guesses)
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-021
+# %% ../../nbs/kit/lessons.ipynb #est-names
 ESTIMATES = ("confidence", "entropy")  # of losses.reliability: those that need not learn first
 
 
+# %% ../../nbs/kit/lessons.ipynb #cell-021
 class View(NamedTuple):
     "What the controls say."
 
