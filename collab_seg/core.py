@@ -44,7 +44,7 @@ class Directed(NamedTuple):
 
     to_cnn: Any  # scalar: the loss of the CNN, which learns from the ViT
     to_vit: Any  # scalar: the loss of the ViT, which learns from the CNN
-    maps: dict  # masks used: "to_cnn", "to_vit" and "valid", each (B, h, w) bool
+    maps: dict  # masks used: "to_cnn", "to_vit" and "valid", each (B, h, w) bool; "gap" if chosen
 
 
 # %% ../nbs/kit/core.ipynb #cell-014

@@ -48,6 +48,50 @@ def overlay(
     return np.where((np.asarray(label) == IGNORE_INDEX)[..., None], image, mixed).astype(np.uint8)
 
 
+# %% ../nbs/kit/show.ipynb #cell-018
+class StudentStyle(NamedTuple):
+    "What a student is called, and its colour."
+
+    name: str  # as the subject of a sentence
+    title: str  # above a picture or a column
+    colour: tuple[int, int, int]  # red, green, blue, 0 to 255
+
+    @property
+    def hex(self) -> str:
+        "The colour as web pages and matplotlib write it."
+        return "#{:02x}{:02x}{:02x}".format(*self.colour)
+
+
+# %% ../nbs/kit/show.ipynb #cell-019
+STUDENTS = {
+    "cnn": StudentStyle("the CNN", "CNN", (0, 114, 178)),
+    "vit": StudentStyle("the ViT", "ViT", (230, 159, 0)),
+    "average": StudentStyle("their average", "average", (0, 158, 115)),  # of both predictions
+}
+
+# %% ../nbs/kit/show.ipynb #cell-020
+NOBODY = (150, 150, 150)  # where no student teaches
+TEACHERS = (STUDENTS["cnn"].colour, STUDENTS["vit"].colour, NOBODY)
+FULL_GAP = 0.5  # nats between the students' errors from which a teacher's colour is full
+
+
+class TeacherPicture(np.ndarray):
+    "A picture (H, W, 3) uint8 of who teaches whom; `show_grid` draws its legend below."
+
+
+# %% ../nbs/kit/show.ipynb #cell-023
+def teacher_legend(figure) -> None:
+    "The legend of teachers, below the pictures of a figure."
+    from matplotlib.patches import Patch  # takes a second, and most commands draw nothing
+
+    names = ("the CNN teaches", "the ViT teaches", "nobody", "void")
+    colours = np.array([*TEACHERS, (0, 0, 0)]) / 255
+    patches = [Patch(color=colour, label=name) for name, colour in zip(names, colours)]
+    title = f"full colour: the students' errors differ by {FULL_GAP} nats or more"
+    style = {"ncols": 4, "frameon": False, "fontsize": 8, "title_fontsize": 8}
+    figure.legend(handles=patches, title=title, loc="outside lower center", **style)
+
+
 # %% ../nbs/kit/show.ipynb #cell-011
 def show_grid(
     rows,  # a list of rows, each a list of (H, W, 3) uint8 or (H, W) arrays
@@ -61,6 +105,7 @@ def show_grid(
     import matplotlib.pyplot as plt  # takes a second, and most commands draw nothing
 
     # 4: a narrow picture may be four times as high as wide, no more
+    legend = any(isinstance(picture, TeacherPicture) for row in rows for picture in row)
     heights = [min(4, max(each.shape[0] / each.shape[1] for each in row)) for row in rows]
     figure, axes = plt.subplots(
         len(rows),
@@ -68,7 +113,7 @@ def show_grid(
         squeeze=False,
         layout="constrained",
         height_ratios=heights,
-        figsize=(width * len(rows[0]), width * sum(heights) + 0.3),
+        figsize=(width * len(rows[0]), width * sum(heights) + (0.7 if legend else 0.3)),
     )
     low, high = limits or (None, None)
     for r, row in enumerate(rows):
@@ -79,6 +124,8 @@ def show_grid(
             axes[r][0].set_ylabel(row_titles[r])
     for axis, title in zip(axes[0], titles or []):
         axis.set_title(title, fontsize=10)
+    if legend:
+        teacher_legend(figure)
     return figure
 
 
@@ -106,43 +153,46 @@ def png_bytes(
     return buffer.getvalue()
 
 
-# %% ../nbs/kit/show.ipynb #cell-018
-class StudentStyle(NamedTuple):
-    "What a student is called, and its colour."
-
-    name: str  # as the subject of a sentence
-    title: str  # above a picture or a column
-    colour: tuple[int, int, int]  # red, green, blue, 0 to 255
-
-    @property
-    def hex(self) -> str:
-        "The colour as web pages and matplotlib write it."
-        return "#{:02x}{:02x}{:02x}".format(*self.colour)
-
-
-# %% ../nbs/kit/show.ipynb #cell-019
-STUDENTS = {
-    "cnn": StudentStyle("the CNN", "CNN", (0, 114, 178)),
-    "vit": StudentStyle("the ViT", "ViT", (230, 159, 0)),
-    "average": StudentStyle("their average", "average", (0, 158, 115)),  # of both predictions
-}
-
-# %% ../nbs/kit/show.ipynb #cell-020
-NOBODY = (150, 150, 150)  # where no student teaches
-TEACHERS = (STUDENTS["cnn"].colour, STUDENTS["vit"].colour, NOBODY)
+# %% ../nbs/kit/show.ipynb #cell-026
+def by_strength(
+    codes,  # (h, w) whole numbers; 255 is void
+    palette,  # one (red, green, blue) a code
+    gap=None,  # (h, w) nats; without it all colours are full
+) -> np.ndarray:  # (h, w, 3) uint8
+    "Colours that fade into the grey of nobody where the gap is small; void is black."
+    strength = 1.0 if gap is None else np.minimum(gap / FULL_GAP, 1)[..., None]
+    mixed = NOBODY + strength * (colorize(codes, palette) - np.array(NOBODY, dtype=float))
+    return np.where((codes == IGNORE_INDEX)[..., None], 0, mixed.round()).astype(np.uint8)
 
 
 # %% ../nbs/kit/show.ipynb #cell-021
 def teacher_picture(
-    maps: dict,  # masks "to_cnn", "to_vit" and "valid", each (B, h, w) bool
+    maps: dict,  # "to_cnn", "to_vit", "valid": (B, h, w) bool; "gap": (B, h, w) nats, if there
     index: int,  # which image of the batch
     cells: int = 1,  # how many pixels high and wide a place becomes
-) -> np.ndarray:  # (h*cells, w*cells, 3) uint8
-    "Who teaches where: blue the CNN, orange the ViT, grey nobody, black void."
-    to_cnn, to_vit, valid = (
-        maps[key][index].cpu().numpy() for key in ("to_cnn", "to_vit", "valid")
-    )
-    teacher = np.full(valid.shape, 2, dtype=np.uint8)
-    teacher[to_vit], teacher[to_cnn] = 0, 1
-    teacher[~valid] = IGNORE_INDEX
-    return colorize(teacher.repeat(cells, 0).repeat(cells, 1), TEACHERS)
+) -> TeacherPicture:  # (h*cells, w*cells, 3) uint8
+    "Who teaches where, the stronger the larger the gap: blue the CNN, orange the ViT, grey nobody."
+    found = {key: mask[index].detach().cpu().numpy() for key, mask in maps.items()}
+    teacher = np.full(found["valid"].shape, 2, dtype=np.uint8)
+    teacher[found["to_vit"]], teacher[found["to_cnn"]] = 0, 1
+    teacher[~found["valid"]] = IGNORE_INDEX
+    picture = by_strength(teacher, TEACHERS, found.get("gap"))
+    return picture.repeat(cells, 0).repeat(cells, 1).view(TeacherPicture)
+
+
+# %% ../nbs/kit/show.ipynb #named-codes
+NAMED = ((0, 158, 115), (213, 94, 0))  # the better student was named, the worse one
+
+
+def named_codes(said: dict, truly: dict) -> np.ndarray:  # masks as of `directions` -> uint8
+    "0 where the better student was named, 1 the worse, 2 nobody is better, 255 void."
+    right = (said["to_cnn"] & truly["to_cnn"]) | (said["to_vit"] & truly["to_vit"])
+    better = truly["to_cnn"] | truly["to_vit"]
+    codes = np.where(better.cpu(), np.where(right.cpu(), 0, 1), 2)
+    return np.where(truly["valid"].cpu(), codes, IGNORE_INDEX).astype(np.uint8)
+
+
+def named_picture(said: dict, truly: dict, index: int) -> np.ndarray:  # (h, w, 3) uint8
+    "Green where the better student was named, red the worse, the stronger the larger the gap."
+    gap = truly["gap"][index].cpu().numpy()
+    return by_strength(named_codes(said, truly)[index], (*NAMED, NOBODY), gap)

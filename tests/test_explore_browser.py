@@ -1,4 +1,5 @@
-"""The explorer in a real browser: JupyterLab and voila, sliders moved by the keyboard, a click, an upload, no console errors.
+"""The explorer in a real browser: JupyterLab and voila, sliders moved by the keyboard, a click, an upload, a run by its path, no console errors,
+and no serious finding of axe-core.
 
 Needs chromium, playwright, JupyterLab and voila; without them these tests skip. COLLAB_SEG_SCREENSHOTS names a folder to
 which pictures of the pages are written, to look at.
@@ -26,7 +27,7 @@ import pytest
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
-for module in ("playwright", "voila", "jupyterlab", "ipywidgets"):
+for module in ("playwright", "axe_playwright_python", "voila", "jupyterlab", "ipywidgets"):
     pytest.importorskip(module, reason=f"{module} is not installed: pip install -e '.[dev]'")
 pytestmark = [
     pytest.mark.timeout(900),
@@ -164,7 +165,7 @@ def expected(method, step, index, view):
 
 
 def same(page, wanted):
-    """All nine pictures and their alternative texts are those that are wanted, to the last pixel."""
+    """All pictures and their alternative texts are those that are wanted, to the last pixel."""
     for title, (pixels, words) in wanted.items():
         found, alternative = picture(page, title)
         assert alternative == words
@@ -189,16 +190,63 @@ LATENCY = """async handle => {
 }"""
 
 
+def faults(page):
+    """What axe-core calls serious or critical in the explorer, as rule, places and help."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, context=".cx").response["violations"]
+    return [
+        f"{each['id']}: {each['help']}: {[node['html'] for node in each['nodes']][:3]}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
+CONTROLS = [  # in the order in which the Tab key must reach them
+    "method",
+    "your own run",
+    "training step",
+    "image",
+    "upload an image",
+    "region size",
+    "temperature",
+    "margin",
+    "region row",
+    "region column",
+    "estimate",
+]
+FOCUSED = """() => {
+  const here = document.activeElement, label = here.labels && here.labels[0];
+  return here.getAttribute('aria-label') || (label ? label.textContent : here.textContent);
+}"""
+
+
+def tabbed(page):
+    """The names of what the Tab key reaches, from the first control on; a slider's number is skipped."""
+    page.get_by_label("method").focus()
+    names = [page.evaluate(FOCUSED)]
+    for _ in range(2 * len(CONTROLS)):
+        page.keyboard.press("Tab")
+        names.append(page.evaluate(FOCUSED).strip())
+    return names
+
+
 def exercise(page, tmp_path, name):
     """Use the explorer as a person would, and look at what it shows."""
     from collab_seg.use.lessons import View
     from collab_seg.use.lessons_words import NO_TRUTH
 
     shots = Path(os.environ.get("COLLAB_SEG_SCREENSHOTS", tmp_path))
-    page.locator(".cx img").nth(8).wait_for()
+    page.locator(".cx img").nth(11).wait_for()
     says(page, "alone, step 600, validation image 0")
     same(page, expected("alone", 600, 0, View()))
     page.screenshot(path=shots / f"{name}.png", full_page=True)
+    page.get_by_role("slider", name="region column").wait_for()
+    assert not faults(page), faults(page)
+    reached = [each for each in tabbed(page) if any(each.startswith(one) for one in CONTROLS)]
+    assert [next(one for one in CONTROLS if each.startswith(one)) for each in reached][
+        : len(CONTROLS)
+    ] == CONTROLS
 
     slider(page, "region size").press("ArrowRight")  # the keyboard
     slider(page, "region size").press("ArrowRight")
@@ -244,13 +292,23 @@ def exercise(page, tmp_path, name):
     )
     assert min(times) < 300 * others
 
+    page.get_by_label("estimate").select_option("entropy")
+    page.locator(".cx img[alt*='By entropy']").nth(1).wait_for()
+    own = page.get_by_label("your own run")
+    own.fill("runs/nowhere")
+    own.press("Enter")
+    says(page, "runs/nowhere")
+    own.fill(str(Path(__file__).parents[1] / "collab_seg" / "examples" / "dml"))
+    own.press("Enter")
+    says(page, "examples/dml, step 216, validation image 10")
+
     photo = tmp_path / "my <photo>.png"
     PIL.Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8)).save(
         photo
     )
     upload(page, photo)
     says(page, "yours: my <photo>.png")
-    assert page.locator(".cx .cx-none").all_inner_texts() == [NO_TRUTH] * 4
+    assert page.locator(".cx .cx-none").all_inner_texts() == [NO_TRUTH] * 5
     assert (
         picture(page, "CNN")[0].shape == (96 * 3, 171 * 3, 3)
         and "agree on" in picture(page, "who is right")[1]

@@ -140,11 +140,12 @@ def directions(
     vit_error,  # (B, h, w)
     valid,  # (B, h, w) bool: is there a label?
     margin: float = 0.0,  # nats by which the teacher must be better (chapter 6)
-) -> dict:  # "to_cnn", "to_vit", "valid": (B, h, w) bool
-    "Who learns where: two disjoint masks. A tie and void move nothing."
+) -> dict:  # "to_cnn", "to_vit", "valid": (B, h, w) bool; "gap": (B, h, w), in nats
+    "Who learns where: two disjoint masks. A tie and void move nothing. And the gap."
     to_cnn = valid & (vit_error + margin < cnn_error)
     to_vit = valid & (cnn_error + margin < vit_error)
-    return {"to_cnn": to_cnn, "to_vit": to_vit, "valid": valid}
+    gap = (cnn_error - vit_error).abs()
+    return {"to_cnn": to_cnn, "to_vit": to_vit, "valid": valid, "gap": gap}
 
 
 # %% ../../nbs/kit/losses_base.ipynb #cell-022

@@ -39,39 +39,51 @@ def at_the_end(curves, column: str) -> str:
 
 
 # %% ../../nbs/kit/curves.ipynb #cell-009
-def lines_figure(rows, curves, titles: dict, ylabel: str):
-    "A panel a column: mean and standard deviation over seeds, a line a method."
+def minus_alone(curves, columns) -> pd.DataFrame:
+    "Each method's curves minus those of alone with the same seed at the same step."
+    place = ["seed", "step"]
+    alone = curves[curves.method == "alone"].set_index(place)[columns]
+    there = alone.reindex(pd.MultiIndex.from_frame(curves[place])).set_axis(curves.index)
+    return curves.assign(**(curves[columns] - there)).dropna(subset=columns)
+
+
+# %% ../../nbs/kit/curves.ipynb #cell-026
+def lines_figure(kept, titles: dict, ylabel: str):
+    "A panel a column: mean and deviation over seeds, a line with its own mark for a method."
     import seaborn  # slow, and only needed where something is drawn
 
-    kept = shown_methods(rows, curves, next(iter(titles)))
-    figure, axes = panels(len(titles))
+    figure, axes = panels(len(titles), 3.2)
     # The best peer may be a variation, which is no plain method.
     methods = list(dict.fromkeys([*plain_methods(kept.method), *kept.method]))
     look = {"hue": "method", "style": "method", "hue_order": methods, "style_order": methods}
-    look["palette"] = seaborn.color_palette("colorblind", len(methods))
+    look |= {"palette": seaborn.color_palette("colorblind", len(methods)), "markers": True}
+    look |= {"markevery": 0.1, "markersize": 6, "err_kws": {"alpha": 0.12}}
     for axis, (column, title) in zip(axes, titles.items()):
         first = axis is axes[0]
         seaborn.lineplot(kept, x="step", y=column, errorbar="sd", ax=axis, legend=first, **look)
         axis.set(title=title, ylabel=ylabel)
     legend_beside(figure, axes[0])
     ends = "; ".join(f"{title}: {at_the_end(kept, column)}" for column, title in titles.items())
-    alt = (
+    return figure, (
         f"Line plot of {ylabel} over the steps, mean and deviation over seeds. At the end, {ends}."
     )
-    return figure, alt
 
 
 # %% ../../nbs/kit/curves.ipynb #cell-010
 def learning_figure(rows, curves=None):
-    "Cross-entropy of both students on the training crops."
-    titles = {"ce_cnn": "CNN", "ce_vit": "ViT"}
-    return lines_figure(rows, curves, titles, "cross-entropy, training crops")
+    "Cross-entropy of both students on the training crops, minus that of alone."
+    titles = {"ce_cnn": "CNN, training crops", "ce_vit": "ViT, training crops"}
+    kept = minus_alone(shown_methods(rows, curves, "ce_cnn"), list(titles))
+    if kept.empty:
+        raise UserError("the curves hold no runs of alone; needed: them, to compare with")
+    return lines_figure(kept, titles, "cross-entropy minus alone's")
 
 
 # %% ../../nbs/kit/curves.ipynb #cell-011
 def cka_figure(rows, curves=None):
     "How alike the two students' low layers are."
-    return lines_figure(rows, curves, {"cka_low": "low layers"}, "CKA")
+    kept = shown_methods(rows, curves, "cka_low")
+    return lines_figure(kept, {"cka_low": "low layers"}, "CKA")
 
 
 # %% ../../nbs/kit/curves.ipynb #cell-014

@@ -9,7 +9,7 @@ __all__ = ["FIGURES"]
 import pandas as pd
 
 from ..core import UserError
-from .compare import scores
+from .compare import paired, scores
 from .curves import cka_figure, flow_figure, learning_figure
 from .labels import best_peer, group_of, methods_of, plain_methods, variations
 from .panels import BLUE, GREY, ORANGE, legend_beside, panels
@@ -54,7 +54,6 @@ def gains_figure(rows, curves=None, order=None):
 
 # %% ../../nbs/kit/figures.ipynb #cell-011
 MARKERS = {  # a group's shape
-    "alone": "o",
     "ours": "P",
     "other": "X",
     "control": "D",
@@ -65,50 +64,43 @@ MARKERS = {  # a group's shape
 
 
 # %% ../../nbs/kit/figures.ipynb #cell-012
-def _cost_points(rows) -> pd.DataFrame:
-    "Quality and speed of each plain method, and whether it is named in the figure."
+def _student_gains(rows) -> pd.DataFrame:
+    "What both students of each plain method gain over alone, and whether the method is named."
     runs = scores(rows)
-    points = runs.both.groupby("method").agg(["mean", "std"])
-    speed = rows.groupby("method").images_per_s.mean()
-    points = points.assign(speed=speed, group=[*map(group_of, points.index)])
-    points = points.loc[plain_methods(rows.method)].dropna(subset=["mean"])
-    front = [
-        point.Index
-        for point in points.itertuples()
-        if not ((points.speed > point.speed) & (points["mean"] > point.mean)).any()
-    ]
-    return points.assign(
-        named=points.index.isin({*front, "alone", *methods_of("ours"), best_peer(runs)})
-    )
+    names = [name for name in plain_methods(rows.method) if name != "alone"]
+    ways = ["cnn", "vit"]
+    means = [[paired(runs, name, "alone", way).mean for way in ways] for name in names]
+    gains = pd.DataFrame(means, names, ways)
+    wanted = {*methods_of("ours"), best_peer(runs)}
+    front = [name for name, row in gains.iterrows() if not (gains > row).all(axis=1).any()]
+    return gains.assign(group=[*map(group_of, names)], named=gains.index.isin({*front, *wanted}))
 
 
 # %% ../../nbs/kit/figures.ipynb #cell-014
-def cost_figure(rows, curves=None):
-    "Quality against speed, a point a method."
+def students_figure(rows, curves=None):
+    "What the ViT gains against what the CNN gains, a point a method."
     import seaborn  # slow, and only needed where something is drawn
 
-    points = _cost_points(rows)
+    gains = _student_gains(rows).dropna(subset=["cnn", "vit"])
+    if gains.empty:
+        raise UserError(
+            "no method shares a seed with alone; needed: runs of another method with its seeds"
+        )
     figure, (axis,) = panels(1, 3.4)
-    deviation = points["std"].fillna(0)
-    bars = {"fmt": "none", "ecolor": "#cccccc", "zorder": 0}
-    axis.errorbar(points.speed, points["mean"], deviation, **bars)
-    groups = [name for name in MARKERS if name in set(points.group)]
+    axis.axhline(0, color=GREY, linestyle=":", zorder=0)
+    axis.axvline(0, color=GREY, linestyle=":", zorder=0)
+    groups = [name for name in MARKERS if name in set(gains.group)]
     look = {"hue": "group", "style": "group", "hue_order": groups, "markers": MARKERS, "s": 70}
     look["palette"] = seaborn.color_palette("colorblind", len(groups))
-    seaborn.scatterplot(points, x="speed", y="mean", ax=axis, **look)
-    axis.set(xlabel="images a second in training", ylabel="mIoU, mean of both students")
+    seaborn.scatterplot(gains, x="cnn", y="vit", ax=axis, **look)
+    axis.set(xlabel="CNN: mIoU minus alone's", ylabel="ViT: mIoU minus alone's")
     legend_beside(figure, axis)
-    named = points[points.named][["mean", "speed"]]
-    for name, quality, speed in named.itertuples():
+    named = list(gains[gains.named][["cnn", "vit"]].itertuples())
+    for name, x, y in named:
         offset = {"xytext": (5, 4), "textcoords": "offset points", "fontsize": 8}
-        axis.annotate(name, (speed, quality), **offset)
-    said = ", ".join(
-        f"{name} {mean:.1f} at {speed:.1f}" for name, mean, speed in named.itertuples()
-    )
-    return figure, (
-        "Scatter plot of mIoU (mean of both students, bars: standard deviation over seeds) against "
-        f"images a second: {said}."
-    )
+        axis.annotate(name, (x, y), **offset)
+    said = ", ".join(f"{name} {x:+.1f} and {y:+.1f}" for name, x, y in named)
+    return figure, f"Scatter plot of mIoU minus alone's, CNN and ViT, a point a method: {said}."
 
 
 # %% ../../nbs/kit/figures.ipynb #cell-017
@@ -118,8 +110,8 @@ def _draw_setting(axis, rows, points, legend):
 
     runs = same_seeds(rows[rows.student != "average"], points)
     look = {"hue": "student", "hue_order": ["cnn", "vit"], "palette": [BLUE, ORANGE]}
-    look |= {"markers": ["o", "s"], "linestyles": ["-", "--"], "errorbar": "sd", "legend": legend}
-    seaborn.pointplot(runs, x="value", y="miou", ax=axis, **look)
+    look |= {"markers": ["o", "s"], "linestyles": "none", "errorbar": "sd", "dodge": 0.25}
+    seaborn.pointplot(runs, x="value", y="miou", ax=axis, legend=legend, **look)
     for place, line in enumerate(points.itertuples()):
         if line.label == line.base:
             axis.axvline(place, color=GREY, linestyle=":", zorder=0)
@@ -151,7 +143,7 @@ def sensitivity_figure(rows, curves=None):
 # %% ../../nbs/kit/figures.ipynb #cell-021
 FIGURES = {  # name -> title, function
     "gains": ("Gain in each class", gains_figure),
-    "cost": ("Quality and cost", cost_figure),
+    "students": ("What each student gains", students_figure),
     "learning": ("Learning curves", learning_figure),
     "flow": ("Who teaches whom", flow_figure),
     "cka": ("How alike the low layers are", cka_figure),

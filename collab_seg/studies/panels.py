@@ -33,3 +33,13 @@ def legend_beside(
     handles, labels = axis.get_legend_handles_labels()
     axis.get_legend().remove()
     figure.legend(handles, labels, loc="outside right upper", fontsize=8)
+
+
+# %% ../../nbs/kit/panels.ipynb #cell-011
+def watermark(
+    figure,  # of matplotlib
+    words: str = "made up",  # what the numbers are
+) -> None:
+    "Write pale words across a figure whose numbers were not measured."
+    style = {"ha": "center", "va": "center", "rotation": 12, "fontsize": 32, "color": "#bbbbbb"}
+    figure.text(0.45, 0.5, words, alpha=0.5, zorder=9, **style)

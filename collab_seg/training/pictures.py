@@ -22,10 +22,10 @@ from ..students.base import Student, likeliest
 PICTURE_TITLES = ["image", "truth", "CNN", "ViT", "teacher by region", "teacher by pixel"]
 
 
-def _fitted(picture, grid, size):
-    "Cut what regions at the edge have too much, and enlarge to the image's size."
+def enlarged(picture, grid, size):
+    "Cells enlarged to the image's size, without smoothing; the part of a region outside is cut."
     cut = torch.from_numpy(picture[: grid[0], : grid[1]]).permute(2, 0, 1)
-    return resize_label(cut, size).permute(1, 2, 0).numpy()
+    return resize_label(cut, size).permute(1, 2, 0).numpy().view(type(picture))
 
 
 # %% ../../nbs/kit/training_pictures.ipynb #cell-008
@@ -39,7 +39,7 @@ def _teachers(outputs, label, region_size: int, size) -> list:
         teacher_picture(by_region, 0, region_size),
         teacher_picture(pixel_directions(*logits, label), 0),
     )
-    return [_fitted(picture, grid, size) for picture in drawn]
+    return [enlarged(picture, grid, size) for picture in drawn]
 
 
 # %% ../../nbs/kit/training_pictures.ipynb #cell-009
@@ -77,7 +77,4 @@ def save_pictures(
     step = max(1, len(scenes) // count)
     places = range(0, len(scenes), step)[:count]
     rows = [picture_row(cnn, vit, scenes, index, region_size) for index in places]
-    figure = show_grid(rows, PICTURE_TITLES)
-    legend = "blue: the CNN teaches   orange: the ViT teaches   grey: nobody   black: void"
-    figure.text(0.5, -0.02, legend, ha="center")
-    return save_figure(path, figure)
+    return save_figure(path, show_grid(rows, PICTURE_TITLES))

@@ -65,6 +65,17 @@ class Explorer:
         offer(self.controls, self.selection)
         self._answer()
 
+    def add_run(
+        self,
+        path,  # the folder of a run
+    ) -> None:
+        "Show a run of one's own; UserError if it cannot be shown."
+        name, c = self.selection.gallery.add_run(str(path)), self.controls
+        with c.quietly():
+            c.run.options = list(self.selection.gallery.ages)
+            c.run.value = name
+        self._answer(follow=True)
+
     def _repr_mimebundle_(self, **options):
         return shown_as(self._box, **options)
 
@@ -74,9 +85,10 @@ def watch_controls(explorer: Explorer) -> None:
     "Which of the explorer's controls is answered by what."
     c = explorer.controls
     c.watch((c.run, c.image, c.region_size), lambda: explorer._answer(follow=True))
-    c.watch((c.step, c.temperature, c.margin, c.row, c.column), explorer._answer)
+    c.watch((c.step, c.temperature, c.margin, c.row, c.column, c.estimate), explorer._answer)
     c.watch((c.click,), lambda: clicked(explorer))
     c.watch((c.upload,), lambda: uploaded(explorer))
+    c.watch((c.path,), lambda: named(explorer))
 
 
 # %% ../../nbs/kit/explore.ipynb #cell-012
@@ -99,6 +111,16 @@ def uploaded(explorer: Explorer) -> None:
             explorer.add_photo(file["name"], bytes(file["content"]))
         except UserError as error:
             explorer.display.tell(str(error))
+
+
+# %% ../../nbs/kit/explore.ipynb #own-named
+def named(explorer: Explorer) -> None:
+    "Open the run whose folder was typed and show it; what is no run is told."
+    try:
+        if explorer.controls.path.value.strip():
+            explorer.add_run(explorer.controls.path.value)
+    except UserError as error:
+        explorer.display.tell(str(error))
 
 
 # %% ../../nbs/kit/explore.ipynb #cell-015

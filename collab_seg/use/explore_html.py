@@ -13,7 +13,7 @@ import io
 import numpy as np
 import PIL.Image
 
-from ..show import TEACHERS
+from ..show import FULL_GAP, NAMED, TEACHERS
 from ..training.step import low_cka
 from .explore_selection import Selection
 from .lessons import RIGHT, TITLES, Seen, View, chosen_cells, pictures, region_grid
@@ -52,6 +52,13 @@ CLICK = (
     ".map(v=>v.toFixed(4)).join(' ');"
     "for(const e of ['input','change'])t.dispatchEvent(new Event(e,{bubbles:true}))"
 )
+NAME_SLIDERS = (  # a reader of screens finds no name at a slider's handle; its label is beside it
+    "const name=()=>{const page=this.closest('.cx'),"
+    "all=page?[...page.querySelectorAll('.widget-hslider')]:[];"
+    "all.forEach(s=>s.querySelector('.noUi-handle')"
+    "?.setAttribute('aria-label',s.querySelector('.widget-label').textContent));"
+    "if(!all.length)setTimeout(name,200)};name()"
+)
 
 
 # %% ../../nbs/kit/explore_html.ipynb #cell-013
@@ -63,14 +70,15 @@ def figure_html(title: str, sentence: str, picture: np.ndarray | None) -> str:
     data = base64.b64encode(png(picture)).decode()
     return (
         f'<figure><b aria-hidden="true">{title}</b>'
-        f'<img alt="{title}: {sentence}" onclick="{CLICK}" src="data:image/png;base64,{data}">'
+        f'<img alt="{title}: {sentence}" onclick="{CLICK}" onload="{NAME_SLIDERS}" '
+        f'src="data:image/png;base64,{data}">'
         f'<figcaption aria-hidden="true">{sentence}</figcaption></figure>'
     )
 
 
 # %% ../../nbs/kit/explore_html.ipynb #cell-016
 class FigureDrawer:
-    "Draws the nine figures of a selection as HTML, and keeps each until it changes."
+    "Draws the figures of a selection as HTML, and keeps each until it changes."
 
     def __init__(self):
         self._kept: dict[str, tuple] = {}  # name -> sentence and pixels, HTML
@@ -140,9 +148,11 @@ def legend_html(source) -> str:
     classes = swatches((*source.classes, "void"), (*source.palette, (0, 0, 0)))
     who = swatches(("the CNN", "the ViT", "nobody"), TEACHERS)
     names = ("both", "only the CNN", "only the ViT", "nobody (or: they disagree)")
+    named = swatches(("yes", "no, the worse one"), NAMED)
     return (
-        f"<div>classes:{classes}</div><div>teacher:{who}</div>"
-        f"<div>right:{swatches(names, RIGHT)}</div>"
+        f"<div>classes:{classes}</div>"
+        f"<div>teacher:{who}; full where the errors differ by {FULL_GAP} nats or more</div>"
+        f"<div>right:{swatches(names, RIGHT)}</div><div>better one named:{named}</div>"
     )
 
 

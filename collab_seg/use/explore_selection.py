@@ -6,6 +6,8 @@
 __all__ = []
 
 # %% ../../nbs/kit/explore_selection.ipynb #cell-004
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -34,12 +36,22 @@ class Gallery:
     "Runs at all their ages, their validation images and scores; and photos of one's own."
 
     def __init__(self, runs=None, root=None):
-        self.ages = ages_by_name(runs, root)
-        self.scenes = {name: each.scenes() for name, each in self.ages.items()}
-        self.tables = {
-            name: ages_table(each, self.scenes[name]) for name, each in self.ages.items()
-        }
+        self.ages, self.scenes, self.tables = {}, {}, {}
         self.photos: dict[str, np.ndarray] = {}  # what was uploaded, by its name
+        for name, ages in ages_by_name(runs, root).items():
+            self._add(name, ages)
+
+    def _add(self, name: str, ages: Snapshots) -> None:
+        scenes = ages.scenes()
+        table = ages_table(ages, scenes)
+        self.ages[name], self.scenes[name], self.tables[name] = ages, scenes, table
+
+    def add_run(self, path: str) -> str:
+        "Keep a run by its folder, which is also its name; UserError if it cannot be shown."
+        name = path.strip()
+        if name not in self.ages:
+            self._add(name, Snapshots(Path(name).expanduser()))
+        return name
 
     def images(self, run: str) -> dict:
         "The images of a run: number, or name of a photo -> what it is called."

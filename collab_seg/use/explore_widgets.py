@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from ..core import UserError
 from .explore_selection import Selection
-from .lessons import TITLES, View, region_grid
+from .lessons import ESTIMATES, TITLES, View, region_grid
 
 
 # %% ../../nbs/kit/explore_widgets.ipynb #cell-007
@@ -48,12 +48,15 @@ WIDE = {"style": {"description_width": "96px"}, "layout": {"width": "300px"}}
 
 
 def choosers(w) -> tuple:
-    "What one picks from a list, with the module ipywidgets."
+    "What one picks from a list or names, with the module ipywidgets."
+    path = {"placeholder": "the folder of a run", "continuous_update": False}
     return (
         w.Dropdown(description="method", **WIDE),
         w.SelectionSlider(description="training step", options=[0], **WIDE),
         w.Dropdown(description="image", options=[0], **WIDE),
         w.FileUpload(description="upload an image", accept="image/*", layout=WIDE["layout"]),
+        w.Text(description="your own run", **path, **WIDE),
+        w.Dropdown(description="estimate", options=ESTIMATES, **WIDE),
     )
 
 
@@ -76,7 +79,7 @@ class Controls:
 
     def __init__(self, names):  # of the runs
         w, self._quiet = import_widgets(), False
-        self.run, self.step, self.image, self.upload = choosers(w)
+        self.run, self.step, self.image, self.upload, self.path, self.estimate = choosers(w)
         self.region_size, self.temperature, self.margin, self.row, self.column = sliders(w)
         self.click = w.Text()  # hidden; pictures write into it
         self.click.add_class("cx-click")
@@ -84,9 +87,9 @@ class Controls:
         self.run.value = self.run.options[0]
 
     def view(self) -> View:
-        "What the sliders say."
+        "What the sliders and the estimate say."
         numbers = self.region_size, self.temperature, self.margin, self.row, self.column
-        return View(*(slider.value for slider in numbers))
+        return View(*(slider.value for slider in numbers), self.estimate.value)
 
     def chosen(self) -> tuple:
         "What `Selection.choose` takes."
@@ -147,8 +150,8 @@ _page_numbers = itertools.count(1)
 def controls_box(controls: Controls, display: Display):
     "The left side of the page."
     c = controls
-    lists = c.run, c.step, c.image, c.upload
-    numbers = c.region_size, c.temperature, c.margin, c.row, c.column
+    lists = c.run, c.path, c.step, c.image, c.upload
+    numbers = c.region_size, c.temperature, c.margin, c.row, c.column, c.estimate
     below = display.status, display.numbers, c.click
     return import_widgets().VBox([*lists, *numbers, *below], layout={"flex": "0 0 320px"})
 

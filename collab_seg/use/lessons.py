@@ -19,12 +19,14 @@ from ..core import IGNORE_INDEX, StudentOutput, UserError, resize_label, upsampl
 from ..data.scenes import Scenes
 from ..data.sources import open_source
 from ..data.views import denormalize
-from ..losses.base import on_one_grid
+from ..losses.base import directions, on_one_grid
 from ..losses.pixel import pixel_directions, soft_kl
-from ..losses.region import region_directions
-from ..show import STUDENTS, TEACHERS, colorize, teacher_picture
+from ..losses.region import region_choice, region_directions
+from ..losses.reliability import RELIABILITIES
+from ..show import STUDENTS, TEACHERS, colorize, named_picture, teacher_picture
 from ..students.base import Student, likeliest
 from ..training.evaluate import open_students
+from ..training.pictures import enlarged
 from ..training.run import Run, run_config
 
 # %% ../../nbs/kit/lessons.ipynb #cell-007
@@ -131,15 +133,20 @@ def see_image(
     return Seen(picture, truth.numpy(), label, *outputs, guesses)
 
 
+# %% ../../nbs/kit/lessons.ipynb #est-names
+ESTIMATES = ("confidence", "entropy")  # of losses.reliability: those that need not learn first
+
+
 # %% ../../nbs/kit/lessons.ipynb #cell-021
 class View(NamedTuple):
-    "What the sliders say."
+    "What the controls say."
 
     region_size: int = 4  # cells along a region's side
     temperature: float = 1.0  # softens what is passed on
     margin: float = 0.0  # nats by which a pixel's teacher must be better
     row: int = 0  # of the region to look at
     column: int = 0
+    estimate: str = "confidence"  # one of ESTIMATES: who is said to be better without the truth
 
 
 # %% ../../nbs/kit/lessons.ipynb #cell-022
@@ -184,6 +191,21 @@ def teaching(
     return Teaching(region_directions(*logits, seen.label, view.region_size), pixel, lesson)
 
 
+# %% ../../nbs/kit/lessons.ipynb #est-said
+def said_better(
+    seen: Seen,  # an image; its truth is not used
+    view: View,  # region size and estimate
+) -> dict:  # "region" and "pixel": masks as those of `Teaching`
+    "Who would teach if nobody knew the truth: the student that is surer of itself."
+    kind, pair = RELIABILITIES[view.estimate], (seen.cnn, seen.vit)
+    unsure = [kind(each.logits.shape[1], each.high.shape[1])(each) for each in pair]
+    everywhere = torch.ones_like(unsure[0], dtype=torch.bool)
+    return {
+        "region": region_choice(*unsure, everywhere, view.region_size),
+        "pixel": directions(*unsure, everywhere),
+    }
+
+
 # %% ../../nbs/kit/lessons.ipynb #cell-030
 TITLES = {
     "image": "image",
@@ -195,6 +217,9 @@ TITLES = {
     "region": "teacher by region",
     "pixel": "teacher by pixel",
     "lesson": "how much is taught",
+    "said_region": "by region, without the truth",
+    "said_pixel": "by pixel, without the truth",
+    "named": "was the better one named",
 }
 RIGHT = (  # both, the CNN alone, the ViT alone, nobody
     (225, 225, 225),
@@ -219,24 +244,37 @@ def right_codes(seen: Seen) -> np.ndarray:  # (H, W) uint8
 # %% ../../nbs/kit/lessons.ipynb #cell-032
 def lesson_picture(taught: Teaching) -> np.ndarray:  # (h, w, 3) uint8
     "White where nothing is taught, up to the teacher's full colour; 1 nat gives 63 % of it."
-    colours = teacher_picture(taught.pixel, 0).astype(float)
+    masks = {way: taught.pixel[way] for way in ("to_cnn", "to_vit", "valid")}  # full colours
+    colours = np.asarray(teacher_picture(masks, 0), dtype=float)
     strength = 1 - np.exp(-taught.lesson[0].numpy()[..., None])
     valid = taught.pixel["valid"][0].numpy()[..., None]
     strength = np.where(valid, strength, 1.0)  # void stays black
     return (255 + strength * (colours - 255)).round().astype(np.uint8)
 
 
-# %% ../../nbs/kit/lessons.ipynb #cell-034
-def enlarged(picture: np.ndarray, grid, size) -> np.ndarray:
-    "Cells enlarged to the image's size, without smoothing; the part of a region outside is cut."
-    cut = torch.from_numpy(picture[: grid[0], : grid[1]]).permute(2, 0, 1)
-    return resize_label(cut, size).permute(1, 2, 0).numpy()
-
-
 # %% ../../nbs/kit/lessons.ipynb #cell-035
+def _cell_pictures(seen: Seen, view: View) -> dict[str, np.ndarray]:
+    "The pictures that are made of cells or regions, before they are enlarged."
+    said, size = said_better(seen, view), view.region_size
+    drawn = {
+        "said_region": teacher_picture(said["region"], 0, size),
+        "said_pixel": teacher_picture(said["pixel"], 0),
+    }
+    if not (taught := teaching(seen, view)):
+        return drawn
+    truly = pixel_directions(seen.cnn.logits, seen.vit.logits, seen.label)  # whatever the margin
+    return drawn | {
+        "region": teacher_picture(taught.region, 0, size),
+        "pixel": teacher_picture(taught.pixel, 0),
+        "lesson": lesson_picture(taught),
+        "named": named_picture(said["pixel"], truly, 0),
+    }
+
+
+# %% ../../nbs/kit/lessons.ipynb #cell-046
 def pictures(
     seen: Seen,  # an image
-    view: View,  # what the sliders say
+    view: View,  # what the controls say
     palette,  # red, green, blue of each class
 ) -> dict[str, np.ndarray]:  # (H, W, 3) uint8
     "Every picture that can be drawn, by its name; those that need the truth only with it."
@@ -245,9 +283,8 @@ def pictures(
         way: colorize(guess, palette) for way, guess in seen.guesses.items()
     }
     drawn["disagree"] = colorize(right_codes(seen), RIGHT)
-    if taught := teaching(seen, view):
+    if seen.truth is not None:
         drawn["truth"] = colorize(seen.truth, palette)
-        drawn["region"] = enlarged(teacher_picture(taught.region, 0, view.region_size), grid, size)
-        drawn["pixel"] = enlarged(teacher_picture(taught.pixel, 0), grid, size)
-        drawn["lesson"] = enlarged(lesson_picture(taught), grid, size)
+    of_cells = _cell_pictures(seen, view)
+    drawn |= {name: enlarged(picture, grid, size) for name, picture in of_cells.items()}
     return {name: drawn[name] for name in TITLES if name in drawn}

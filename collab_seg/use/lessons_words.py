@@ -14,8 +14,9 @@ import torch
 
 from ..core import IGNORE_INDEX, UserError
 from ..losses.base import masked_mean, pixel_errors
+from ..losses.pixel import pixel_directions
 from ..losses.region import region_mean
-from ..show import colorize, show_grid
+from ..show import FULL_GAP, colorize, named_codes, show_grid
 from ..training.step import flow
 from ..use.lessons import (
     RIGHT,
@@ -26,6 +27,7 @@ from ..use.lessons import (
     chosen_cells,
     region_grid,
     right_codes,
+    said_better,
     teaching,
 )
 
@@ -174,6 +176,30 @@ def _teaching_sentences(seen: Seen, view: View, taught: Teaching, classes) -> di
     }
 
 
+# %% ../../nbs/kit/lessons_words.ipynb #est-words
+def _said_sentences(seen: Seen, view: View) -> dict[str, str]:
+    "The sentences of the two pictures that do without the truth."
+    said, (rows, columns) = said_better(seen, view), region_grid(seen, view)
+    region, pixel = _flows(said["region"]), _flows(said["pixel"])
+    return {
+        "said_region": f"By {view.estimate}, of {rows} by {columns} regions, {region}.",
+        "said_pixel": f"By {view.estimate}, {pixel} of the cells.",
+    }
+
+
+def _named_sentence(seen: Seen, view: View) -> str:
+    "How often the estimate names the better student."
+    truly = pixel_directions(seen.cnn.logits, seen.vit.logits, seen.label)
+    codes = named_codes(said_better(seen, view)["pixel"], truly)
+    far, words = (truly["gap"] >= FULL_GAP).numpy(), []
+    for where in (codes < 2, (codes < 2) & far):
+        words.append(f"in {(codes == 0)[where].mean():.0%}" if where.any() else "in none")
+    return (
+        f"The better student was named {words[0]} of the cells, and {words[1]} of those "
+        f"where the errors differ by {FULL_GAP} nats or more. Green: named, red: the worse one."
+    )
+
+
 # %% ../../nbs/kit/lessons_words.ipynb #cell-019
 NO_TRUTH = "This image has no truth, and who is right decides who teaches."
 
@@ -184,13 +210,15 @@ def sentences(
     view: View,  # what the sliders say
     classes,  # their names
 ) -> dict[str, str]:
-    "What each picture shows, in words; all nine have a sentence, those without truth say so."
+    "What each picture shows, in words; all have a sentence, those without truth say so."
     height, width = seen.picture.shape[:2]
     said = dict.fromkeys(TITLES, NO_TRUTH)
     said["image"] = f"{width} by {height} pixels, as the students read it."
     for way, guess in seen.guesses.items():
         said[way] = _mask_sentence(guess, seen, classes)
     said["disagree"] = _right(seen)
+    said |= _said_sentences(seen, view)
     if taught := teaching(seen, view):
         said |= _teaching_sentences(seen, view, taught, classes)
+        said["named"] = _named_sentence(seen, view)
     return said
