@@ -162,6 +162,8 @@ class DistillConfig:
     #: `collab-seg reliability`
     reliability: str = "agreement"
     unlabelled_features: bool = True  # selective: HFD and region BSD on images without labels too
+    #: who learns from images without labels; the other one only teaches there, which saves its pass
+    unlabelled_to: Literal["both", "cnn", "vit"] = "both"
     teacher_decay: float = 0.99  # of the running means that make pseudo-labels
 
 

@@ -332,3 +332,29 @@ def test_a_loop_over_pixels_agrees(says):
         count += 1
         found += sum(p[k] * (p[k].log() - q[k]) for k in range(len(p))) if p.max() >= 0.4 else 0
     assert abs(result.to_cnn - found / count) < 1e-9
+
+
+def quiet_step(config):
+    """The row of a step without dropout, which would draw other numbers for the second student."""
+    students = build_students(config.students, len(TOY.classes), seed=0)
+    for student in students:
+        student.dropout.p = 0.0
+    return one_step(config, students=students)[0]
+
+
+@pytest.mark.parametrize("way, other", [("cnn", "vit"), ("vit", "cnn")])
+def test_one_student_alone_learns_from_images_without_labels(way, other):
+    """It learns just what it would beside a peer that learns too; the peer learns nothing there."""
+    one, both = (quiet_step(config_of("peer_mean", unlabelled_to=to)) for to in (way, "both"))
+    for name in (f"ce_{way}", f"unlabelled/peer_mean_to_{way}"):
+        assert one[name] == both[name] > 0
+    assert one[f"unlabelled/peer_mean_to_{other}"] == 0 < both[f"unlabelled/peer_mean_to_{other}"]
+
+
+@pytest.mark.parametrize(
+    "method, optim, said",
+    [("selective", {}, "--no-unlabelled-features"), ("peer_mean", {"accumulate": 2}, "accumulate")],
+)
+def test_one_learner_is_refused_where_both_are_needed(method, optim, said):
+    with pytest.raises(UserError, match=said):
+        one_step(config_of(method, optim=optim, unlabelled_to="cnn"))
