@@ -93,7 +93,7 @@ def test_what_left_the_readme_has_a_page(site):
     faults = (site / "faults.html").read_text()
     assert "<td>spoiled checkpoint</td>" in faults and "&lt;!-- csv" not in faults
     assert "camvid_benchmark.toml" in (site / "commands.html").read_text()
-    measured = (site / "chapters" / "course" / "12_measured.html").read_text()
+    measured = (site / "chapters" / "kit" / "measured_tables.html").read_text()
     assert "own_confidence" in measured and "collab beats control random_mask" in measured
 
 

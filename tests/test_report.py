@@ -66,13 +66,13 @@ def change_a_digit(path, line):
 
 def test_all_that_is_shown_here_is_what_the_files_say():
     assert check_shown(ROOT / "results" / "studies") > 3, (
-        "chapter 12 shows tables, but none was found"
+        "notebooks show tables, but none was found"
     )
 
 
 def test_a_digit_changed_in_a_notebook_here_is_found(copy):
     assert check_shown(copy / "results" / "studies") > 3
-    path = copy / "nbs" / "course" / "12_measured.ipynb"
+    path = copy / "nbs" / "kit" / "measured_tables.ipynb"
     notebook = json.loads(path.read_text())
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
@@ -83,15 +83,15 @@ def test_a_digit_changed_in_a_notebook_here_is_found(copy):
                 )
                 output["data"]["text/markdown"] = changed
     path.write_text(json.dumps(notebook))
-    with pytest.raises(UserError, match=r"12_measured.ipynb shows '\| alone"):
+    with pytest.raises(UserError, match=r"measured_tables.ipynb shows '\| alone"):
         check_shown(copy / "results" / "studies")
 
 
 def test_a_digit_changed_in_a_csv_file_here_is_found(copy):
-    """Of the study that chapter 12 shows, the IoU of one class of the CNN trained alone, which its class table reads."""
+    """Of the study whose tables a notebook shows, the IoU of one class of the CNN trained alone, which its class table reads."""
     shown = next(
         line
-        for line in shown_lines(copy / "nbs" / "course" / "12_measured.ipynb")
+        for line in shown_lines(copy / "nbs" / "kit" / "measured_tables.ipynb")
         if line.startswith("<!-- report: ")
     )
     path = copy / "results" / "studies" / f"{shown.split()[2].split('/')[0]}.csv"
@@ -104,7 +104,7 @@ def test_a_digit_changed_in_a_csv_file_here_is_found(copy):
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    with pytest.raises(UserError, match="12_measured.ipynb"):
+    with pytest.raises(UserError, match="measured_tables.ipynb"):
         check_shown(copy / "results" / "studies")
 
 
