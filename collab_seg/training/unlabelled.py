@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from ..config import DistillConfig
-from ..core import IGNORE_INDEX, StudentOutput, one_of, resize_label, upsample
+from ..config import Config, DistillConfig
+from ..core import IGNORE_INDEX, StudentOutput, UserError, one_of, resize_label, upsample
 from ..losses.base import Aligned, on_one_grid, pixel_errors
 from ..losses.methods import METHODS
 from ..losses.reliability import RELIABILITIES, better_auc, flipped_and_scaled
@@ -258,3 +258,18 @@ class Guesser(nn.Module):
         "0 for a student that does not learn from images without labels."
         other = {f"to_{way}" for way in ("cnn", "vit")} - {f"to_{way}" for way in self.learners}
         return result._replace(**{way: torch.zeros_like(getattr(result, way)) for way in other})
+
+
+# %% ../../nbs/kit/training_unlabelled.ipynb #6c63355c
+def check_learners(config: Config, method) -> None:
+    "One student alone learns from images without labels: not for features, nor in parts."
+    to, features = config.distill.unlabelled_to, len(method.unlabelled) > 1
+    if to == "both" or not method.unlabelled:
+        return
+    if features and config.distill.unlabelled_features:
+        needed = "--no-unlabelled-features with it, for feature terms need both students' maps"
+        raise UserError(f"unlabelled_to is {to} with {config.distill.method}; needed: {needed}")
+    if config.optim.accumulate > 1:
+        raise UserError(
+            f"unlabelled_to is {to} and accumulate {config.optim.accumulate}; needed: both, or 1"
+        )
