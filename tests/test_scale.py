@@ -470,7 +470,7 @@ def test_the_cost_command_counts_and_takes_three_steps(capsys):
         for name in ("gflop_cnn", "pflop_run", "gpu_hours", "peak_mb", "measured steps")
     )
     assert re.search(r"steps_here +3\n", said)
-    assert main(["cost", "tiny"]) == 2 and "'tiny'; known: toy" in capsys.readouterr().err
+    assert main(["cost", "tiny"]) == 2 and "'tiny'; known: demo, toy" in capsys.readouterr().err
 
 
 # What a GPU may lack; tests/test_gpu.py has the real ones

@@ -75,16 +75,14 @@ def _views(students, images):
 
 
 # %% ../../nbs/kit/studies_reliability.ipynb #cell-011
-def taught_estimates(
-    students, batches, names=tuple(RELIABILITIES)
-) -> dict:  # -> a pair of Reliability
+def taught_estimates(students, batches, names=None) -> dict:  # -> a pair of Reliability
     "Every estimate, once a student, after it has observed some labelled batches."
     pairs = {
         name: [
             RELIABILITIES[name](s.num_classes, s.high_channels).to(next(s.parameters()))
             for s in students
         ]
-        for name in names
+        for name in names or RELIABILITIES
     }
     for images, labels in batches:
         outputs = _outputs(students, images)

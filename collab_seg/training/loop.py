@@ -177,6 +177,11 @@ def told_in_one_line(run: Run, main: bool, resume: bool):
         if main and not resume:
             leave_nothing(run)
         raise
+    except ConnectionError:  # the other end of a pipe is gone
+        raise UserError(
+            "a data worker or another process of this run was killed (too little memory?); what "
+            f"was saved is whole; go on with: collab-seg train --resume {run}"
+        ) from None
     except OSError as error:
         raise UserError(
             f"{run} cannot be written ({error.strerror}); what was saved before is whole; "

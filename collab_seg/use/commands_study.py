@@ -145,8 +145,8 @@ class Bench:
 
     Ratios of medians, of processor time for one thread, else of time on the wall. Compares with
     what is installed: pip install 'collab_seg[bench]'. Without names, all but `notebooks`: about
-    15 minutes on one core. Names: step, unlabelled, loop, peers, inference, export, data, metrics,
-    losses, growth, start, notebooks.
+    15 minutes on one core. Names: step, unlabelled, kept, loop, peers, inference, export, data,
+    metrics, losses, growth, start, notebooks.
 
     Try
       collab-seg bench                             everything, on computed street scenes
