@@ -49,6 +49,11 @@ def overlay(
 
 
 # %% ../nbs/kit/show.ipynb #cell-018
+def web_colour(colour) -> str:  # (red, green, blue), 0 to 255
+    "A colour as web pages and matplotlib write it."
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
 class StudentStyle(NamedTuple):
     "What a student is called, and its colour."
 
@@ -59,7 +64,7 @@ class StudentStyle(NamedTuple):
     @property
     def hex(self) -> str:
         "The colour as web pages and matplotlib write it."
-        return "#{:02x}{:02x}{:02x}".format(*self.colour)
+        return web_colour(self.colour)
 
 
 # %% ../nbs/kit/show.ipynb #cell-019

@@ -33,7 +33,7 @@ def _score(study: StudyPlan, run: PlannedRun, folder: Path, progress: bool):
         folder, study.score, root=run.config.data.root, progress=progress
     )
     rows = result_rows(folder, scores, source, study.score)
-    write_atomic(Run(folder).scores(source, study.score), json.dumps(rows, indent=2) + "\n")
+    write_atomic(Run(folder).scores(source.name, study.score), json.dumps(rows, indent=2) + "\n")
     rows = [{"study": study.name, **row, "method": run.label} for row in rows]
     if run.config.data.unlabelled or run.config.data.unlabelled_split:
         labels = read_json(Run(folder).data_file, ["images"])["images"]

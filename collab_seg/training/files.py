@@ -51,10 +51,9 @@ class RunFiles:
         "The tensors of all checkpoints that lie there."
         return [*self.folder.glob("state-*.safetensors")]
 
-    def scores(self, source, split: str, own: bool = False) -> Path:  # own: fed otherwise
+    def scores(self, data: str, split: str, own: bool = False) -> Path:  # own: fed otherwise
         "The file of the scores of a split; `reproduce` leaves those alone that were fed otherwise."
-        name = getattr(source, "name", source)  # of a data set, or the data set
-        return self / f"{'own_' * own}scores_{name}_{split}.json".replace("/", "-")
+        return self / f"{'own_' * own}scores_{data}_{split}.json".replace("/", "-")
 
     @property
     def begun(self) -> bool:

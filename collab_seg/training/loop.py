@@ -165,6 +165,13 @@ def keep(work: Training, watch: Watch, finished: int) -> None:
     watch.draw(finished - 1)
 
 
+# %% ../../nbs/kit/training_loop.ipynb #99f30ffb
+def _accident(reason: str, run: Run) -> UserError:
+    "What has happened to a run, and how it goes on."
+    said = f"{reason}; what was saved is whole; go on with: collab-seg train --resume {run}"
+    return UserError(said)
+
+
 # %% ../../nbs/kit/training_loop.ipynb #cell-019
 @contextlib.contextmanager
 def told_in_one_line(run: Run, main: bool, resume: bool):
@@ -177,11 +184,8 @@ def told_in_one_line(run: Run, main: bool, resume: bool):
         if main and not resume:
             leave_nothing(run)
         raise
-    except ConnectionError:  # the other end of a pipe is gone
-        raise UserError(
-            "a data worker or another process of this run was killed (too little memory?); what "
-            f"was saved is whole; go on with: collab-seg train --resume {run}"
-        ) from None
+    except ConnectionError:  # a data worker's end of the pipe is gone
+        raise _accident(DISTRIBUTED_ERRORS["DataLoader worker"], run) from None
     except OSError as error:
         raise UserError(
             f"{run} cannot be written ({error.strerror}); what was saved before is whole; "
@@ -191,9 +195,7 @@ def told_in_one_line(run: Run, main: bool, resume: bool):
         reason = next((why for sign, why in DISTRIBUTED_ERRORS.items() if sign in str(error)), None)
         if reason is None:
             raise
-        raise UserError(
-            f"{reason}; what was saved is whole; go on with: collab-seg train --resume {run}"
-        ) from None
+        raise _accident(reason, run) from None
 
 
 # %% ../../nbs/kit/training_loop.ipynb #cell-020

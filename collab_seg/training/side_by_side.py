@@ -75,31 +75,30 @@ def _names(tables: dict) -> list[str]:
 
 
 # %% ../../nbs/kit/training_side_by_side.ipynb #cell-011
-def side_by_side(
+def scores_of_runs(
     runs,  # folders of finished runs, which were scored
     split: str = "val",  # on this split
-) -> pd.DataFrame:  # columns (run, student), per cent; of two runs also the difference
-    "IoU of each class and mIoU of several runs; UserError if they cannot be compared."
+) -> dict:  # name -> the rows of a run's scores
+    "What `train` wrote of several runs; UserError if they cannot be compared."
     tables = {str(Path(run)): _scores_of(run, split) for run in runs}
     if len(tables) < 2:
         raise UserError(f"{len(tables)} run given; needed: two or more to compare")
     _must_agree(tables)
-    return side_table(dict(zip(_names(tables), tables.values())))
+    return dict(zip(_names(tables), tables.values()))
 
 
 # %% ../../nbs/kit/training_side_by_side.ipynb #cell-013
 def side_notes(
-    runs,  # the same folders
-    split: str = "val",  # the same split
+    rows: dict,  # name -> the rows of a run's scores
 ) -> list[str]:  # sentences
     "What must be known to read the table."
-    rows = pd.concat([_scores_of(run, split) for run in runs])
+    every = pd.concat(rows.values())
     notes = [
-        f"the runs differ in {name}: {', '.join(map(str, rows[name].unique()))}"
+        f"the runs differ in {name}: {', '.join(map(str, every[name].unique()))}"
         for name in ("steps", "seed")
-        if rows[name].nunique() > 1
+        if every[name].nunique() > 1
     ]
-    where = f"IoU in per cent; {rows.data.iloc[0]}, {split}"
+    where = f"IoU in per cent; {every.data.iloc[0]}, {every['split'].iloc[0]}"
     return [
         f"{where}. Difference: the second run minus the first, for the same student.",
         *notes,

@@ -119,9 +119,9 @@ class Pair(nn.Module):
         some = images[: len(target)]
         taught_by = self.teachers(self.cnn, self.vit, some) if self.teachers else None
         view = own_view if self.own_views else (lambda images: images)
-        learners = self.guesser.learners if guess else ("cnn", "vit")
+        only_teaches = self.guesser.only_teaches if guess else ()
         outputs = (  # who does not learn from images without labels need not look at them
-            student(view(images if way in learners else some))
+            student(view(some if way in only_teaches else images))
             for way, student in (("cnn", self.cnn), ("vit", self.vit))
         )
         return self.terms(*outputs, target, taught_by, guess)

@@ -192,8 +192,8 @@ class Guesser(nn.Module):
             if distill.unlabelled_features or losses[name] is pseudo
         ]
         self.balanced, self.slow = distill.pseudo_balance, None
-        both = distill.unlabelled_to == "both"
-        self.learners = ("cnn", "vit") if both else (distill.unlabelled_to,)
+        only_teaches = {"both": (), "cnn": ("vit",), "vit": ("cnn",)}
+        self.only_teaches = only_teaches[distill.unlabelled_to]
         if pseudo.slow:
             self.slow = slow_students(cnn, vit, distill.teacher_decay).requires_grad_(False)
         self.shares, self.judges = ClassShares(cnn.num_classes), None
@@ -244,20 +244,19 @@ class Guesser(nn.Module):
     ) -> dict:  # unlabelled/term -> Directed
         "What each loss gives on the images without labels, from the outputs of both students."
         weights, outputs = weights if self.balanced else None, {"cnn": cnn, "vit": vit}
-        for way, chance in zip(outputs, guess.chances):
-            if way not in self.learners:  # it has not looked at these images: its teacher speaks
-                outputs[way] = StudentOutput(*[chance.clamp(min=1e-8).log()] * 3)
+        chances = dict(zip(outputs, guess.chances))
+        for way in self.only_teaches:  # it has not looked at these images: its teacher speaks
+            outputs[way] = StudentOutput(*[chances[way].clamp(min=1e-8).log()] * 3)
         with torch.autocast(guess.inside.device.type, enabled=False):
             both = Guessed(*on_one_grid(*outputs.values()), *guess[1:], weights)
             return {
-                f"unlabelled/{name}": self.to_learners(losses[name].directed(both))
+                f"unlabelled/{name}": self._to_learners(losses[name].directed(both))
                 for name in self.unlabelled
             }
 
-    def to_learners(self, result):  # Directed -> Directed
-        "0 for a student that does not learn from images without labels."
-        other = {f"to_{way}" for way in ("cnn", "vit")} - {f"to_{way}" for way in self.learners}
-        return result._replace(**{way: torch.zeros_like(getattr(result, way)) for way in other})
+    def _to_learners(self, result):  # Directed -> Directed
+        ways = [f"to_{way}" for way in self.only_teaches]  # nothing to learn: 0
+        return result._replace(**{way: torch.zeros_like(getattr(result, way)) for way in ways})
 
 
 # %% ../../nbs/kit/training_unlabelled.ipynb #6c63355c

@@ -102,7 +102,7 @@ def write_scores(run, scores, source, split: str, json_path, csv_path, feeding: 
     if csv_path:  # first, as a table that is there may not fit
         append_rows(csv_path, rows)
     rows = [row | feeding for row in rows]
-    path = Path(json_path or Run(run).scores(source, split, bool(feeding)))
+    path = Path(json_path or Run(run).scores(source.name, split, bool(feeding)))
     write_atomic(path, json.dumps(rows, indent=2) + "\n")
 
 

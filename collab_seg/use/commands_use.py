@@ -79,10 +79,11 @@ class Compare:
     split: str = "val"  # on which they were scored
 
     def run(self):
-        from collab_seg.training.side_by_side import side_by_side, side_notes
+        from collab_seg.training.side_by_side import scores_of_runs, side_notes, side_table
 
-        print(side_by_side(self.runs, self.split).to_string(float_format="{:.1f}".format))
-        print(*side_notes(self.runs, self.split), sep="\n")
+        rows = scores_of_runs(self.runs, self.split)
+        print(side_table(rows).to_string(float_format="{:.1f}".format))
+        print(*side_notes(rows), sep="\n")
 
 
 # %% ../../nbs/kit/commands_use.ipynb #cell-012

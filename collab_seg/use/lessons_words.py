@@ -16,7 +16,7 @@ from ..core import IGNORE_INDEX, UserError
 from ..losses.base import masked_mean, pixel_errors
 from ..losses.pixel import pixel_directions
 from ..losses.region import region_mean
-from ..show import FULL_GAP, colorize, named_codes, show_grid
+from ..show import FULL_GAP, colorize, named_codes, show_grid, web_colour
 from ..training.step import flow
 from ..use.lessons import (
     RIGHT,
@@ -73,7 +73,7 @@ def region_table(
 
 # %% ../../nbs/kit/lessons_words.ipynb #right-cases
 CASES = {  # what is drawn in each of the four colours of "who is right"
-    name: "#{:02x}{:02x}{:02x}".format(*colour)
+    name: web_colour(colour)
     for name, colour in zip(("both", "only the CNN", "only the ViT", "neither"), RIGHT)
 }
 
@@ -177,9 +177,9 @@ def _teaching_sentences(seen: Seen, view: View, taught: Teaching, classes) -> di
 
 
 # %% ../../nbs/kit/lessons_words.ipynb #est-words
-def _said_sentences(seen: Seen, view: View) -> dict[str, str]:
+def _said_sentences(seen: Seen, view: View, said: dict) -> dict[str, str]:
     "The sentences of the two pictures that do without the truth."
-    said, (rows, columns) = said_better(seen, view), region_grid(seen, view)
+    rows, columns = region_grid(seen, view)
     region, pixel = _flows(said["region"]), _flows(said["pixel"])
     return {
         "said_region": f"By {view.estimate}, of {rows} by {columns} regions, {region}.",
@@ -187,10 +187,10 @@ def _said_sentences(seen: Seen, view: View) -> dict[str, str]:
     }
 
 
-def _named_sentence(seen: Seen, view: View) -> str:
+def _named_sentence(seen: Seen, said: dict) -> str:
     "How often the estimate names the better student."
     truly = pixel_directions(seen.cnn.logits, seen.vit.logits, seen.label)
-    codes = named_codes(said_better(seen, view)["pixel"], truly)
+    codes = named_codes(said["pixel"], truly)
     far, words = (truly["gap"] >= FULL_GAP).numpy(), []
     for where in (codes < 2, (codes < 2) & far):
         words.append(f"in {(codes == 0)[where].mean():.0%}" if where.any() else "in none")
@@ -217,8 +217,9 @@ def sentences(
     for way, guess in seen.guesses.items():
         said[way] = _mask_sentence(guess, seen, classes)
     said["disagree"] = _right(seen)
-    said |= _said_sentences(seen, view)
+    estimated = said_better(seen, view)
+    said |= _said_sentences(seen, view, estimated)
     if taught := teaching(seen, view):
         said |= _teaching_sentences(seen, view, taught, classes)
-        said["named"] = _named_sentence(seen, view)
+        said["named"] = _named_sentence(seen, estimated)
     return said
