@@ -139,11 +139,11 @@ class DistillConfig:
     start: float = 0.0  # share of the steps before anything is distilled
     ramp: float = 0.3  # then the weights grow from 0 to full over this share of the steps
     hfd_distance: Literal["cosine", "mse", "channel"] = "cosine"  # how low-layer maps are compared
+    hfd_cells: int = 0  # larger low-layer maps are compared by means, so many a side, e.g. 32
     region_size: int = 4  # a region is a square of this many cells of the `high` map
     region_distance: Literal["cosine", "mse", "cells", "affinity"] = "cosine"  # how regions compare
     temperature: float = 1.0  # T: above 1 softens the predictions that are passed on
-    #: a pixel teaches only where the peer's cross-entropy is lower by more than this, in nats
-    margin: float = 0.0
+    margin: float = 0.0  # a pixel teaches only where the peer's error is lower by more, in nats
     peer_correct: bool = False  # a pixel teaches only where the peer's class is right as well
     #: who teaches; peer: the other student; peer_mean: its running mean; mean_pair: both means
     teacher: str = "peer"
@@ -173,8 +173,8 @@ class OptimConfig:
     steps: int = 1000  # optimiser steps
     batch_size: int = 8  # crops a step
     unlabelled_batch: int | None = None  # crops without labels a step; default: as many as with
-    #: pass a batch through in this many parts, to save memory; the step stays the same
-    accumulate: int = 1
+    accumulate: int = 1  # pass a batch through in so many parts; saves memory, the step is the same
+    compile: bool = False  # by torch.compile: a first step of minutes, then quicker ones on a GPU
     lr: float = 2e-3  # highest learning rate
     weight_decay: float = 0.01  # AdamW's decay; not for norms and biases
     #: sgd: the CNN by SGD with momentum 0.9; all else by AdamW

@@ -26,6 +26,7 @@ _LIMITS = {  # setting: the lowest and the highest value; NaN lies outside of ev
     "pixel_weight": (0, 1e6),
     "peer_weight": (0, 1e6),
     "ramp": (0, 1),
+    "hfd_cells": (0, 8192),
     "region_size": (1, 8192),
     "temperature": (0, 1e4),
     "margin": (0, 1e6),

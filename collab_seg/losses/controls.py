@@ -10,7 +10,7 @@ import torch
 
 from ..core import IGNORE_INDEX
 from .base import pixel_errors
-from .hfd import HFD
+from .hfd import HFD, hfd_loss
 from .methods import add_method, add_term
 from .pixel import pixel_loss
 from .region import region_loss
@@ -84,8 +84,7 @@ def add_control(name: str, short: str, where: str, learner=None, **choice) -> No
         hfd = f"hfd_{short}"
 
         def one_way(d, cnn, vit):
-            channels = cnn.low_channels, vit.low_channels
-            return OneWayHFD(*channels, d.hfd_distance, learner=learner)
+            return hfd_loss(d, cnn, vit, OneWayHFD, learner=learner)
 
         add_term(hfd, one_way, "hfd_weight")
     terms = (hfd, f"region_{short}", f"pixel_{short}")

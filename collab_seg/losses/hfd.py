@@ -10,6 +10,7 @@ __all__ = [
     "ConvMLPTranslator",
     "cosine_distance",
     "HFD",
+    "hfd_loss",
 ]
 
 # %% ../../nbs/course/04_hfd.ipynb #cell-005
@@ -19,7 +20,7 @@ from torch import nn
 
 from ..core import Directed, one_of, to_map, to_tokens
 from .base import DistillationLoss, masked_mean, unit
-from .hfd_parts import channel_distance, mse_distance, window_means
+from .hfd_parts import channel_distance, coarser, mse_distance, window_means
 from .methods import add_term
 
 
@@ -29,7 +30,7 @@ def linear_cka(
     b,  # (N, D) other features of the same places
 ) -> torch.Tensor:  # scalar from 0 to 1
     "Linear centred kernel alignment (Kornblith et al., ICML 2019): how alike two maps are."
-    a, b = (x - x.mean(0) for x in (a.double(), b.double()))
+    a, b = (x - x.mean(0) for x in (a, b))
     cross, own_a, own_b = (torch.linalg.matrix_norm(x) for x in (a.T @ b, a.T @ a, b.T @ b))
     return cross**2 / (own_a * own_b).clamp(min=1e-12)
 
@@ -136,20 +137,27 @@ class HFD(DistillationLoss):
         cnn_channels: int,  # channels of the CNN's `low`
         vit_channels: int,  # channels of the ViT's `low`
         distance: str = "cosine",  # cosine, mse or channel
+        cells: int = 0,  # larger maps are compared by means, so many along a side; 0: cell by cell
     ):
         super().__init__()
+        self.cells = cells
         self.distance = HFD_DISTANCES[one_of("hfd_distance", distance, HFD_DISTANCES)]
         self.from_cnn = AttentionTranslator(cnn_channels, vit_channels)
         self.from_vit = ConvMLPTranslator(vit_channels, cnn_channels)
 
     def directed(self, both) -> Directed:
         "Distances between what is translated and what is held fixed."
-        cnn, vit, valid = both.cnn, both.vit, both.low_valid
-        like_vit, like_cnn = self.from_cnn(cnn.low, valid), self.from_vit(vit.low, valid)
-        to_cnn = self.distance(like_vit, normed(vit.low).detach(), valid)
-        to_vit = self.distance(like_cnn, normed(cnn.low).detach(), valid)
+        cnn, vit, valid = coarser(both.cnn.low, both.vit.low, both.low_valid, self.cells)
+        like_vit, like_cnn = self.from_cnn(cnn, valid), self.from_vit(vit, valid)
+        to_cnn = self.distance(like_vit, normed(vit).detach(), valid)
+        to_vit = self.distance(like_cnn, normed(cnn).detach(), valid)
         return Directed(to_cnn, to_vit, {"to_cnn": valid, "to_vit": valid, "valid": valid})
 
 
-add_term("hfd", lambda d, cnn, vit: HFD(cnn.low_channels, vit.low_channels, d.hfd_distance),
-         "hfd_weight")  # fmt: skip
+def hfd_loss(distill, cnn, vit, kind=HFD, **further) -> HFD:
+    "The loss that the settings of a run ask for."
+    channels = cnn.low_channels, vit.low_channels
+    return kind(*channels, distill.hfd_distance, distill.hfd_cells, **further)
+
+
+add_term("hfd", hfd_loss, "hfd_weight")

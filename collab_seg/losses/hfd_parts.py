@@ -17,13 +17,29 @@ from .base import masked_mean, unit
 
 
 # %% ../../nbs/kit/losses_hfd_parts.ipynb #cell-014
-def window_means(x, valid, reduction: int, windows: int):
-    "Mean of the non-void places of each window (B, M, C), and whether it has any (B, M)."
+def grid_means(x, valid, side: int):
+    "Mean of the non-void places of each window of `side` places, and whether it has any: maps."
     weight = valid[:, None].to(x.dtype)
-    side = max(reduction, math.ceil(max(x.shape[-2:]) / windows))
     pool = partial(F.avg_pool2d, kernel_size=side, ceil_mode=True, divisor_override=1)
     count = pool(weight)
-    return to_tokens(pool(x * weight) / count.clamp(min=1)), count.flatten(1) > 0
+    return pool(x * weight) / count.clamp(min=1), count[:, 0] > 0
+
+
+def window_means(x, valid, reduction: int, windows: int):
+    "The same as tokens (B, M, C) and (B, M); windows are as large as the map needs."
+    side = max(reduction, math.ceil(max(x.shape[-2:]) / windows))
+    means, known = grid_means(x, valid, side)
+    return to_tokens(means), known.flatten(1)
+
+
+# %% ../../nbs/kit/losses_hfd_parts.ipynb #aee55c29
+def coarser(cnn, vit, valid, cells: int):
+    "Two maps and their mask on a grid of at most `cells` a side, by means; 0: as they are."
+    side = math.ceil(max(valid.shape[-2:]) / cells) if cells else 1
+    if side == 1:
+        return cnn, vit, valid
+    (cnn, known), (vit, _) = grid_means(cnn, valid, side), grid_means(vit, valid, side)
+    return cnn, vit, known
 
 
 # %% ../../nbs/kit/losses_hfd_parts.ipynb #cell-021

@@ -8,6 +8,7 @@ __all__ = ["make_accelerator"]
 # %% ../../nbs/kit/training_device.ipynb #cell-005
 import os
 import platform
+import shutil
 import warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -90,6 +91,22 @@ def synchronized(pair, accelerator, config: OptimConfig):
             "for which PyTorch has none; needed: GPUs, or --no-sync-batchnorm"
         )
     return convert_sync_batchnorm(pair)
+
+
+# %% ../../nbs/kit/training_device.ipynb #704c78ba
+def compiled(pair, optim: OptimConfig, on_gpu: bool):
+    "The pair with students and losses that are translated at their first call, if asked for."
+    if not optim.compile:
+        return pair
+    compiler = os.environ.get("CXX", "g++")
+    if not on_gpu and not shutil.which(compiler):
+        raise UserError(f"--compile needs a C++ compiler; {compiler} is not here; needed: install "
+                        "one, name it in CXX, or --no-compile")  # fmt: skip
+    for student in (pair.cnn, pair.vit):
+        student.compile()
+    for loss in pair.losses.values():
+        loss.directed = torch.compile(loss.directed)
+    return pair
 
 
 # %% ../../nbs/kit/training_device.ipynb #cell-014

@@ -36,6 +36,7 @@ from ..training.data import (
 )
 from ..training.device import (
     DISTRIBUTED_ERRORS,
+    compiled,
     forget_peak,
     make_accelerator,
     peak_mb,
@@ -73,6 +74,7 @@ class Training:
         for log in (run.metrics, run.speed):
             kept_rows(log, self.start)  # a mistake here must not wait until something is written
         self.pair, self.optimizer = accelerator.prepare(pair, optimizer)
+        compiled(pair, config.optim, accelerator.device.type == "cuda")
         if self.ema is not None:
             self.ema.to(accelerator.device)
 
@@ -83,7 +85,7 @@ class Training:
     def step(self, images, target, step: int, unlabelled=None) -> dict:
         "One step, and the running mean after it."
         batch = images, target, self.config, step, unlabelled
-        row = train_step(self.pair.train(), self.optimizer, self.accelerator, *batch)
+        row = train_step(self.pair, self.optimizer, self.accelerator, *batch)
         self.skipped = self.skipped + 1 if row["skipped"] else 0
         if self.ema is not None and not row["skipped"]:
             self.ema.update_parameters(self.students)
@@ -132,6 +134,7 @@ def go(work: Training, watch: Watch, batches, save_every: int, time_limit: float
     "All steps that are left; raises Stopped where it was asked to stop."
     steps, began, before = work.config.optim.steps, time.perf_counter(), work.seconds
     now = began
+    work.pair.train()
     with stop_requests() as requests:
         for step, (labelled, unlabelled) in enumerate(together(work, *batches), work.start):
             row = work.step(*labelled, step, unlabelled)
@@ -145,6 +148,7 @@ def go(work: Training, watch: Watch, batches, save_every: int, time_limit: float
                 save_students(work.run, *work.learnt(), finished)
             if number or finished % save_every == 0 or finished == steps:
                 keep(work, watch, finished)
+                work.pair.train()  # pictures and scores were made in evaluation mode
                 number = number or requested(requests, work.accelerator)  # while it was written
             if work.skipped >= PATIENCE:
                 raise not_finite(row, batch_names(batches[0], step - work.start))

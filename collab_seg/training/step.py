@@ -212,6 +212,11 @@ def total_loss(
 PATIENCE = 10  # so many steps in a row may be skipped
 
 
+def unwrapped(pair):
+    "The pair itself; several processes wrap it."
+    return getattr(pair, "module", pair)
+
+
 def _set_buffers(pair, values):
     "Put the running statistics of all norms back: a pass that was not finite has spoiled them."
     for buffer, value in zip(pair.buffers(), values):
@@ -222,7 +227,7 @@ def _set_buffers(pair, values):
 def _clip(pair, accelerator, longest: float) -> bool:
     "Shorten long gradients, student by student; were they all finite? (fp16 looks for itself)"
     accelerator.unscale_gradients()
-    parts = accelerator.unwrap_model(pair).children()
+    parts = unwrapped(pair).children()
     norms = [nn.utils.clip_grad_norm_(list(part.parameters()), longest) for part in parts]
     return accelerator.scaler is not None or all(math.isfinite(norm) for norm in norms)
 
@@ -239,7 +244,7 @@ def guessed(pair, accelerator, batch, unlabelled):
     "What is to be learnt from a batch of images without labels, if there is one."
     if unlabelled is None:
         return None
-    whole = accelerator.unwrap_model(pair)
+    whole = unwrapped(pair)
     with accelerator.autocast():
         return whole.guesser(whole.cnn, whole.vit, batch, unlabelled)
 

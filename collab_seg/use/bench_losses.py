@@ -84,7 +84,9 @@ def bench_losses(setting: Setting) -> Iterator[dict]:
     "HFD with both kinds of BSD against one KL between two maps."
     batch, side = (2, 16) if setting.quick else (8, 128)
     cnn, vit, target = random_outputs(batch, 19, side)
-    parts = {"HFD": HFD(24, 32), "region BSD": RegionBSD(64, 64), "pixel BSD": PixelBSD()}
+    hfd = HFD(24, 32, cells=32)  # as the presets of benchmarks have it
+    parts = {"HFD": hfd, "region BSD": RegionBSD(64, 64), "pixel BSD": PixelBSD()}
+    bars = {"all three": 8, "HFD": 4, "region BSD": 2, "pixel BSD": 2}
     alone = {name: [loss] for name, loss in parts.items()}
 
     def one_kl():
@@ -94,4 +96,5 @@ def bench_losses(setting: Setting) -> Iterator[dict]:
     for name, losses in ({"all three": list(parts.values())} | alone).items():
         times = in_turn(lambda: teach(losses, cnn, vit, target), one_kl, setting)
         what = f"{name}, forward and backward, 8 x 19 x 128 x 128"
-        yield timed_row(what, "one KL between the two maps of logits", (), times, "at most 2")
+        against, bar = "one KL between the two maps of logits", f"at most {bars[name]}"
+        yield timed_row(what, against, (), times, bar)

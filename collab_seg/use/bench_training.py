@@ -38,14 +38,14 @@ class Trainer:
         self.config = config
         self.accelerator = make_accelerator(config.optim)
         self.bare = make_pair(config, *build_students(config.students, classes, seed=0))
-        self.bare.to(memory_format=torch.channels_last)
+        self.bare.train().to(memory_format=torch.channels_last)
         optimizer = make_optimizer(self.bare, config.optim)
         self.pair, self.optimizer = self.accelerator.prepare(self.bare, optimizer)
 
     def __call__(self, images, target, *unlabelled) -> dict:
         device = self.accelerator.device
         return train_step(
-            self.pair.train(),
+            self.pair,
             self.optimizer,
             self.accelerator,
             images.to(device),
@@ -94,14 +94,14 @@ def together_and_alone(config: Config, classes: int = 11) -> tuple[Callable, lis
 # %% ../../nbs/kit/bench_training.ipynb #cell-016
 def bench_step(setting: Setting) -> Iterator[dict]:
     "One collaborative step against the sum of the two students' own."
-    for preset, batch in (("pocket", 4), ("camvid", 2)):
+    for preset, batch, bar in (("pocket", 4, 1.08), ("camvid", 2, 1.05)):
         config = bench_config(preset, batch, setting)
         together, alone = together_and_alone(config)
         pair = f"{config.students.cnn} + {config.students.vit}"
         what = f"collaborative step ({preset}: {pair}, {batch} x {size_text(config.data.crop)})"
         rounds = 3 * setting.rounds if preset == "pocket" else None
         times = in_turn(together, lambda: [step() for step in alone], setting, rounds)
-        yield timed_row(what, "both students' own steps", (), times, "at most 1.05")
+        yield timed_row(what, "both students' own steps", (), times, f"at most {bar}")
         apart = sum(peak_bytes(step) for step in alone)
         what, ratio = f"its peak memory ({preset})", peak_bytes(together) / apart
         yield bench_row(what, "sum of the two steps' peaks", (), ratio, "at most 1.1")
@@ -168,4 +168,4 @@ def bench_loop(setting: Setting) -> Iterator[dict]:
         fetching, bare = lambda: trainer(*next(batches)), lambda: trainer(*fixed)
         times = in_turn(fetching, bare, setting, 5 * setting.rounds)
         what = "training step with its data, in-process (pocket)"
-        yield timed_row(what, "the same step on a fixed batch", (), times, "at most 1.03")
+        yield timed_row(what, "the same step on a fixed batch", (), times, "at most 1.02")
