@@ -33,6 +33,7 @@ PAGES = {  # file of the repository -> page
     "docs/commands.md": "commands.md",
     "docs/measured.md": "measured.md",
     "docs/faults.md": "faults.md",
+    "docs/growth.md": "growth.md",
     "docs/kit.md": "kit.md",
 }
 
@@ -263,6 +264,7 @@ def write_pages() -> dict:
         {
             "Results": [
                 {"On one page": "measured.md"},
+                {"How far does it grow?": "growth.md"},
                 {"Log of trials": "log.md"},
                 {"Faults": "faults.md"},
             ]

@@ -583,3 +583,14 @@ def test_workers_of_a_study_take_turns_with_the_gpus(monkeypatch):
         assert [gpu_of(number) for number in range(1, len(expected) + 1)] == expected
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-ab")  # somebody has chosen: of these
     assert [gpu_of(number)["CUDA_VISIBLE_DEVICES"] for number in (1, 2, 3)] == ["5", "GPU-ab", "5"]
+
+
+def test_the_table_of_larger_runs_is_what_its_tool_writes(tmp_path):
+    import growth
+
+    growth.main(tmp_path / "growth.csv")
+    written = ROOT / "results" / "bench" / "growth.csv"
+    assert (tmp_path / "growth.csv").read_text() == written.read_text(), "run tools/growth.py again"
+    with open(written, newline="") as file:
+        alone, together = [row for row in csv.DictReader(file) if "million" in row["what"]][:2]
+    assert float(alone["hours"]) == pytest.approx(8 * float(together["hours"]), rel=0.05)
