@@ -180,14 +180,14 @@ def must_keep(facts: dict, most: float) -> None:
 
 # %% ../../nbs/kit/export_int8.ipynb #cell-030
 def times_as_fast(ask, other, image) -> float:
-    "How many times as fast one file is as another, in turn on this machine."
-    ours, theirs = in_turn(lambda: ask(image), lambda: other(image), Setting(threads=2)).T
+    "How many times as fast one file is as another, in turn on one core of this machine."
+    ours, theirs = in_turn(lambda: ask(image), lambda: other(image), Setting(rounds=15)).T
     return round(float(np.median(theirs) / np.median(ours)), 2)
 
 
 def judged(files, deployed: Deployed, shown, data: DataConfig, classes) -> dict:
     "What a file in int8 costs and brings, against the same in floating point."
-    by_float, by_int8 = (runner(path) for path in files)
+    by_float, by_int8 = (runner(path, threads=1) for path in files)
     images, labels = validation(data, classes, CHECKED)
     of = f"{data.data}, val" if images else "what it was calibrated on"
     facts = compared(by_int8, deployed, images or shown, labels, len(classes))
