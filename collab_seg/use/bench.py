@@ -151,7 +151,10 @@ def bench_figure(table: pd.DataFrame):  # -> a figure of matplotlib
     ax.minorticks_off()
     ax.tick_params(axis="y", labelsize=8)
     ax.grid(axis="x", alpha=0.3)
-    ax.legend(title="met", loc="upper right", bbox_to_anchor=(0, 1.0))
+    ax.margins(y=0.5 / len(table))
+    marks, words = ax.get_legend_handles_labels()
+    words = [{"yes": "met", "no": "not met"}[word] for word in words]
+    ax.legend(marks, words, loc="lower left", bbox_to_anchor=(0, 1), ncol=2, frameon=False)
     return figure
 
 
