@@ -251,8 +251,7 @@ def train(
         data = {} if run.begun else data_state(config.data, source) | unlabelled_state(unlabelled)
         start_run(run, config, accelerator.device, source, data, plan)
     with contextlib.ExitStack() as stack, told_in_one_line(run, main, resume):
-        watch = Watch(work, source, progress, profile)
-        stack.callback(watch.close)
+        watch = stack.enter_context(contextlib.closing(Watch(work, source, progress, profile)))
         go(work, watch, batches, save_every, time_limit, plan)
         if main:
             work.finish()

@@ -285,6 +285,5 @@ def train_step(
     if not fine:
         _set_buffers(pair, buffers)
         return row | {"skipped": 1}
-    # under fp16 the scaler looks for infinities itself, and lowers its scale
-    marked("optimizer", optimizer.step)
+    marked("optimizer", optimizer.step)  # under fp16 the scaler itself looks for infinities
     return row
