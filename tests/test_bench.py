@@ -8,7 +8,15 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from collab_seg.use import cli
-from collab_seg.use.bench import BENCHES, NEEDS, _installed, run_benches, write_benches
+from collab_seg.use.bench import (
+    BENCHES,
+    NEEDS,
+    _installed,
+    draw_benches,
+    placed,
+    run_benches,
+    write_benches,
+)
 from collab_seg.use.bench_base import bench_config
 from collab_seg.use.bench_training import Trainer, random_batch
 from collab_seg.use.bench_use import has_compiler
@@ -39,15 +47,26 @@ def test_bench_that_the_notebook_leaves_out(name):
         table = run_benches([name], QUICK, lambda line: None)
     assert list(table.columns) == COLUMNS and set(table["met"]) <= {"yes", "no"}
     changes = table[table["what"].str.contains("mIoU")]
-    assert (
-        len(changes) == 2 + has_compiler() and (changes["ratio"] <= 0.1).all()
-    )  # a trained student scores the same in each form
+    rounded = changes["what"].str.contains("int8")
+    assert len(changes) == 4 + has_compiler() and rounded.sum() == 2
+    # a trained student scores the same in each form; in int8 nearly
+    assert (changes["ratio"][~rounded] <= 0.1).all() and (changes["ratio"] <= 3).all()
     best = table[table["what"].str.contains("others")]
-    assert (
-        len(best) == 2
-        and best["what"].str.contains("onnxruntime").all()
-        and best["what"].str.contains("openvino").all()
-    )
+    assert len(best) == 4 and best["what"].str.contains("int8").sum() == 2
+    for runtime in ("onnxruntime", "openvino"):
+        assert best["what"].str.contains(runtime).all()
+
+
+def test_a_picture_is_drawn_beside_the_table(tmp_path):
+    """Also of one line, of a ratio of nothing, and of bars with units."""
+    lines = [("a", "at most 1 s", 0.0, "yes"), ("b", "at least 2", 1.0, "no")]
+    rows = [dict.fromkeys(COLUMNS, "step") | dict(zip(("what", "bar", "ratio", "met"), line))
+            for line in lines]  # fmt: skip
+    for count in (1, 2):
+        path = write_benches(tmp_path / f"{count}.csv", pd.DataFrame(rows[:count]))
+        assert draw_benches(path) == tmp_path / f"{count}.png"
+        assert (tmp_path / f"{count}.png").read_bytes()[:4] == b"\x89PNG"
+    assert placed(pd.DataFrame(rows))["better"].tolist() == [30.0, 0.5]
 
 
 def test_lines_of_other_benches_are_kept(tmp_path):

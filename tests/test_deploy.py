@@ -61,6 +61,79 @@ def test_onnx_of_the_average_is_what_both_students_say_at_any_size(run, tmp_path
     )
 
 
+def test_int8_of_both_students_is_small_close_and_says_what_it_is(run, tmp_path, capsys):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    ort = pytest.importorskip("onnxruntime")
+    words = ["--int8", "--calibrate", "6", "--max-drop", "100", "--out", f"{tmp_path}/"]
+    assert cli.main(["export", str(run), *words]) == 0
+    said = capsys.readouterr().out
+    assert "calibrated on 6 images of toyscapes, train" in said and "times as fast" in said
+    about = json.loads((tmp_path / "average-int8.json").read_text())
+    assert about["precision"] == "int8" and about["calibrated_on"]["images"] == 6
+    assert about["checked_on"]["agreement"] > 0.9 and about["checked_on"]["of"] == "toyscapes, val"
+    model = onnx.load(tmp_path / "average-int8.onnx")
+    assert {p.key: p.value for p in model.metadata_props}["precision"] == "int8"
+    kinds = {node.op_type for node in model.graph.node}
+    assert "QuantizeLinear" in kinds and "Softmax" in kinds  # attention's stays in floating point
+    cnn, vit, _ = load_students(run, 10)
+    session = ort.InferenceSession(
+        str(tmp_path / "average-int8.onnx"), providers=["CPUExecutionProvider"]
+    )
+    from collab_seg.data.scenes import Scenes
+    from collab_seg.data.sources import get_source
+
+    scenes = Scenes(get_source("toyscapes"), "val", size=(75, 131), cache=False)
+    image = torch.stack([scenes[0][0], scenes[1][0]])  # another size and number than it has seen
+    found = session.run(None, {"image": image.numpy()})[0]
+    x = normalize(image)
+    expected = (cnn.probabilities(x) + vit.probabilities(x)) / 2
+    assert found.shape == expected.shape
+    assert (found.argmax(1) == expected.argmax(1).numpy()).mean() > 0.85
+
+
+def test_int8_is_calibrated_on_own_images_and_not_written_where_it_costs_too_much(
+    run, tmp_path, capsys
+):
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    for number in range(2):
+        pixels = np.random.default_rng(number).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    command = ["export", str(run), "--student", "cnn", "--int8", "--images", str(tmp_path)]
+    out = ["--out", str(tmp_path / "night.onnx")]
+    assert cli.main([*command, *out, "--max-drop", "100"]) == 0
+    assert "calibrated on 2 images of own images" in capsys.readouterr().out
+    (tmp_path / "night.onnx").unlink()
+    assert cli.main([*command, *out, "--max-drop", "-100"]) == 2
+    assert "needed: at most -100 points less" in capsys.readouterr().err
+    assert not (tmp_path / "night.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--int8", "--format", "torch"], "format is torch; needed: onnx"),
+        (["--images", "photos"], "needed: --int8"),
+        (["--int8", "--calibrate", "0"], "calibrate is 0"),
+        (["--int8", "--images", "no/such.png"], "no/such.png"),
+    ],
+)
+def test_mistakes_with_int8_are_one_line(words, said, run, capsys):
+    pytest.importorskip("onnxruntime")
+    assert cli.main(["export", str(run), *words]) == 2
+    error = capsys.readouterr().err.strip()
+    assert said in error and "\n" not in error
+
+
+def test_int8_names_the_packages_that_it_lacks(run, monkeypatch):
+    from collab_seg.use import export_int8
+
+    monkeypatch.setattr(export_int8.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install onnx onnxscript onnxruntime"):
+        export_int8.export_int8(run)
+
+
 def test_torch_export_is_what_the_student_says(run, tmp_path):
     path, difference = export_run(run, tmp_path / "cnn.pt2", "torch", "cnn")
     assert difference < 1e-5

@@ -1,16 +1,24 @@
 """The ten lines of chapter 7 and the real `train_step` end with the same weights."""
 
 import dataclasses
+import gzip
+import json
 from functools import partial
 
+import pandas as pd
+import pytest
 import torch
 from conftest import tiny_config
 
 from collab_seg.core import derive_seed
 from collab_seg.students.build import build_students
 from collab_seg.training.device import compiled, make_accelerator
+from collab_seg.training.loop import train
 from collab_seg.training.optim import learning_rate, make_optimizer
+from collab_seg.training.run import Run
 from collab_seg.training.step import make_pair, total_loss, train_step
+from collab_seg.training.stopping import Stopped
+from collab_seg.use import cli
 
 
 def chapter_step(pair, optimizer, images, target, config, step):
@@ -72,3 +80,43 @@ def test_translated_networks_give_the_same_terms(monkeypatch):
     differ = {name: first[name] - plain[name] for name in plain if "share" not in name}
     assert first.keys() == plain.keys() and max(map(abs, differ.values())) < 1e-4, differ
     assert abs(rows[2]["total"] - rows[5]["total"]) < 1e-2  # AdamW enlarges the last bits
+
+
+SAME = ("metrics.csv", "cnn.safetensors", "vit.safetensors", "config.json", "data.json")
+
+
+def parts_of(run):
+    return set(pd.read_csv(Run(run).profile_file)["part"])
+
+
+def test_a_profile_changes_no_byte_and_names_the_dearest_parts(tmp_path, capsys):
+    config = tiny_config(steps=10)
+    plain = train(config, tmp_path / "plain", progress=False)
+    seen = train(config, tmp_path / "seen", progress=False, profile=True)
+    for name in SAME:
+        assert (plain / name).read_bytes() == (seen / name).read_bytes(), name
+    said = capsys.readouterr().out
+    assert "where the time of 5 steps went" in said and str(Run(seen).trace_file) in said
+    losses = {"ce_cnn", "ce_vit", "hfd", "region", "pixel"}
+    assert {"cnn", "vit", "backward", "clip", "optimizer", "data", "the rest"} | losses <= parts_of(
+        seen
+    )
+    table = pd.read_csv(Run(seen).profile_file)
+    assert abs(table["share"].sum() - 1) < 0.02 and table["ms_a_step"].is_monotonic_decreasing
+    assert (table.set_index("part")["calls_a_step"].loc[["cnn", "vit", "backward"]] == 1).all()
+    trace = json.loads(gzip.decompress(Run(seen).trace_file.read_bytes()))
+    assert "part: backward" in {event.get("name") for event in trace["traceEvents"]}
+    assert not Run(plain).profile_file.exists() and not Run(plain).trace_file.exists()
+
+
+def test_a_run_that_goes_on_is_profiled_in_its_first_steps(tmp_path, capsys):
+    config = tiny_config(steps=5)
+    whole = train(config, tmp_path / "whole", progress=False)
+    with pytest.raises(Stopped):
+        train(config, tmp_path / "run", progress=False, time_limit=1e-9)
+    command = ["train", "--resume", str(tmp_path / "run"), "--profile", "--no-progress"]
+    assert cli.main(command) == 0
+    assert "where the time of 1 step went" in capsys.readouterr().out  # three of four are warm-up
+    assert "backward" in parts_of(tmp_path / "run")
+    for name in SAME[:3]:
+        assert (whole / name).read_bytes() == (tmp_path / "run" / name).read_bytes(), name

@@ -25,6 +25,7 @@ class RunFiles:
         self.environment_file, self.state_file = self / "environment.json", self / "state.json"
         self.metrics, self.speed = (self / name for name in self.LOGS)
         self.pseudo_file = self / "pseudo_labels.csv"  # shares of classes, at each checkpoint
+        self.profile_file, self.trace_file = self / "profile.csv", self / "profile_trace.json.gz"
         self.pictures, self.snapshots = self / "pictures.png", self / "snapshots"
         self.plan_file = self.snapshots / "steps.json"
         self.ages_file = self.snapshots / "scores.csv"

@@ -45,6 +45,7 @@ from ..training.device import (
 )
 from .log import kept_rows
 from .optim import make_optimizer
+from .profile import fetched
 from ..training.run import Run, RunWeights, leave_nothing, open_run, snapshot_plan, start_run, sweep
 from .state import load_state, save_state, save_students
 from .step import PATIENCE, Pair, make_pair, train_step
@@ -125,8 +126,8 @@ def together(work: Training, batches, unlabelled=None):
     "Batches with labels, each with one without where the method uses them, on the device."
     batches = work.accelerator.prepare(batches)
     if unlabelled is None:
-        return ((batch, None) for batch in batches)
-    return zip(batches, work.accelerator.prepare(unlabelled))
+        return ((batch, None) for batch in fetched(batches))
+    return fetched(zip(batches, work.accelerator.prepare(unlabelled)))
 
 
 # %% ../../nbs/kit/training_loop.ipynb #cell-016
@@ -230,6 +231,7 @@ def train(
     trackers=(),  # names, e.g. tensorboard; told at each checkpoint
     snapshots: int = 0,  # keep the students as they are after so many of the steps
     check: bool = True,  # read every image and label once before the first step
+    profile: bool = False,  # write down where the time of a few steps goes; changes no result
 ) -> Path:
     "Train both students; returns the run directory. Raises Stopped after Ctrl-C, with all kept."
     run, optim = open_run(out, resume), check_config(config).optim
@@ -253,8 +255,7 @@ def train(
         data = {} if run.begun else data_state(config.data, source) | unlabelled_state(unlabelled)
         start_run(run, config, accelerator.device, source, data, plan)
     with contextlib.ExitStack() as stack, told_in_one_line(run, main, resume):
-        watch = Watch(work, source, progress)
-        stack.callback(watch.close)
+        watch = stack.enter_context(contextlib.closing(Watch(work, source, progress, profile)))
         go(work, watch, batches, save_every, time_limit, plan)
         if main:
             work.finish()

@@ -154,7 +154,8 @@ def leave_nothing(run: Run) -> None:
         return
     begun = (run.config_file, run.classes_file, run.data_file, run.environment_file, run.plan_file)
     kept = run.folder.glob("snapshots/step-*/*.safetensors")
-    for path in (*kept, run.metrics, run.speed, run.pseudo_file, *begun):
+    logs = (run.metrics, run.speed, run.pseudo_file, run.profile_file, run.trace_file)
+    for path in (*kept, *logs, *begun):
         path.unlink(missing_ok=True)
     for folder in (*run.folder.glob("snapshots/step-*"), run.snapshots, run.folder):
         with suppress(OSError):  # something else lies in it, or it never was

@@ -20,6 +20,7 @@ from ..losses.methods import METHODS, TERMS, method_losses, term_weight
 from ..students.base import Student
 from .optim import learning_rate
 from .parts import backward_in_parts, outputs_in_parts
+from .profile import marked
 from .teachers import TEACHERS_BY_NAME, own_view
 from .unlabelled import Guess, Guesser, check_learners
 from .weighting import WEIGHTINGS
@@ -75,7 +76,7 @@ def what_losses_give(losses, cnn, vit, target, taught_by=None, judges=None) -> d
             else []
         )
         for name, loss in losses.items():
-            results[name] = loss.directed(both)
+            results[name] = marked(name, loss.directed, both)
             if ways:  # others teach in the place of both students
                 learnt = loss.directed(ways[0]).to_cnn, loss.directed(ways[1]).to_vit
                 results[name] = results[name]._replace(to_cnn=learnt[0], to_vit=learnt[1])
@@ -121,7 +122,7 @@ class Pair(nn.Module):
         view = own_view if self.own_views else (lambda images: images)
         only_teaches = self.guesser.only_teaches if guess else ()
         outputs = (  # who does not learn from images without labels need not look at them
-            student(view(some if way in only_teaches else images))
+            marked(way, student, view(some if way in only_teaches else images))
             for way, student in (("cnn", self.cnn), ("vit", self.vit))
         )
         return self.terms(*outputs, target, taught_by, guess)
@@ -136,9 +137,10 @@ class Pair(nn.Module):
     ) -> tuple:  # terms of the loss, shares that flow each way: dicts of scalars
         "The same from the outputs of both students."
         (cnn, more), (vit, more_of_vit) = (divided(output, len(target)) for output in (cnn, vit))
-        ways = (("ce_cnn", cnn), ("ce_vit", vit))
-        terms = {name: task_loss(student.logits, target, self.weights) for name, student in ways}
-        shares, losses, judges = {"cka_low": low_cka(cnn.low, vit.low)}, self.losses, None
+        tasks = {"ce_cnn": cnn, "ce_vit": vit}
+        terms = {n: marked(n, task_loss, s.logits, target, self.weights) for n, s in tasks.items()}
+        shares = {"cka_low": marked("cka", low_cka, cnn.low, vit.low)}
+        losses, judges = self.losses, None
         if guess:
             losses = {name: self.losses[name] for name in self.guesser.labelled}
             judges = self.guesser.judges
@@ -263,7 +265,7 @@ def train_step(
     "One optimiser step of both students, skipped if it is not finite."
     optim, leaves = config.optim, None
     torch.manual_seed(derive_seed(optim.seed, "step", step) + accelerator.process_index)
-    guess = guessed(pair, accelerator, (images, target), unlabelled)
+    guess = marked("teachers", guessed, pair, accelerator, (images, target), unlabelled)
     rate = learning_rate(step, optim)
     seen = torch.cat([images, guess.images]) if guess else images
     buffers = [buffer.clone() for buffer in pair.buffers()]
@@ -281,12 +283,12 @@ def train_step(
     optimizer.zero_grad()
     fine = math.isfinite(row["total"])
     if fine:
-        accelerator.backward(total)
+        marked("backward", accelerator.backward, total)
         if leaves:
             backward_in_parts(pair, accelerator, seen, optim, step, leaves)
-        fine = _clip(pair, accelerator, optim.clip_norm)
+        fine = marked("clip", _clip, pair, accelerator, optim.clip_norm)
     if not fine:
         _set_buffers(pair, buffers)
         return row | {"skipped": 1}
-    optimizer.step()  # under fp16 the scaler looks for infinities itself, and lowers its scale
+    marked("optimizer", optimizer.step)  # under fp16 the scaler itself looks for infinities
     return row

@@ -18,6 +18,7 @@ from ..losses.base import Aligned, on_one_grid, pixel_errors
 from ..losses.methods import METHODS
 from ..losses.reliability import RELIABILITIES, better_auc, flipped_and_scaled
 from ..losses.unlabelled import WORDS, Guessed, PseudoLoss
+from .profile import marked
 from .teachers import slow_students
 
 
@@ -250,7 +251,9 @@ class Guesser(nn.Module):
         with torch.autocast(guess.inside.device.type, enabled=False):
             both = Guessed(*on_one_grid(*outputs.values()), *guess[1:], weights)
             return {
-                f"unlabelled/{name}": self._to_learners(losses[name].directed(both))
+                (key := f"unlabelled/{name}"): self._to_learners(
+                    marked(key, losses[name].directed, both)
+                )
                 for name in self.unlabelled
             }
 

@@ -17,6 +17,7 @@ from ..data.reading import read_image
 from ..data.scenes import Scenes
 from .log import CSVLog
 from .pictures import save_pictures
+from .profile import Profile
 from .run import Run
 from .track import Tracked
 from .unlabelled import ClassShares, come_apart
@@ -51,7 +52,7 @@ class ClassWatch:
 class Watch:
     "What looks on while a run trains: logs, trackers, a progress bar, pictures."
 
-    def __init__(self, work, source: Source, progress: bool):
+    def __init__(self, work, source: Source, progress: bool, profile: bool = False):
         self.work, self.main = work, work.accelerator.is_main_process
         self.tracked, self.shown = Tracked(work.accelerator), None
         self.tracked.start(work.run.folder, work.start, dataclasses.asdict(work.config))
@@ -67,6 +68,8 @@ class Watch:
         self.classes = ClassWatch(*watched) if guesser else None
         hidden = not (progress and self.main)
         named = {"desc": work.config.distill.method, "disable": hidden, "dynamic_ncols": True}
+        profile = profile and self.main
+        self.profile = Profile(work.run, steps - work.start) if profile else None
         self.bar = tqdm(total=steps, initial=work.start, **named)
 
     def add(self, row: dict, seconds: float) -> None:
@@ -83,6 +86,8 @@ class Watch:
         self.bar.set_postfix(said, refresh=False)
         if self.classes:
             self.classes.see(row)
+        if self.profile:
+            self.profile.step()
 
     def flush(self, finished: int) -> None:
         "Write what was noted; so many steps are finished."
@@ -105,5 +110,7 @@ class Watch:
 
     def close(self) -> None:
         "The run is over, or was stopped."
+        if self.profile:
+            self.profile.close()
         self.bar.close()
         self.tracked.close()

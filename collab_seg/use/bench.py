@@ -7,6 +7,7 @@ __all__ = ["BENCHES", "run_benches", "write_benches"]
 
 # %% ../../nbs/kit/bench.ipynb #cell-005
 import importlib.util
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch
 
 from ..core import UserError, one_of
 from ..files import write_atomic
+from ..show import save_figure
 from ..training.run import environment
 from .bench_data import bench_data
 from .bench_growth import bench_growth
@@ -114,3 +116,50 @@ def write_benches(
     order = {name: place for place, name in enumerate(BENCHES)}
     table = table.sort_values("bench", key=lambda names: names.map(order), kind="stable")
     return write_atomic(path, table.to_csv(index=False))
+
+
+# %% ../../nbs/kit/bench.ipynb #placed
+def placed(table: pd.DataFrame) -> pd.DataFrame:
+    "Lines of the table with a label, and how many times better each is than its bar."
+    bar = table["bar"].str.split().str[2].astype(float)
+    most, ratio = table["bar"].str.startswith("at most"), table["ratio"].clip(lower=1e-6)
+    better = (bar / ratio).where(most, ratio / bar)
+    twice, what = table["what"].duplicated(keep=False), table["what"].str.partition(" (others")[0]
+    label = what.where(~twice, what + ", " + table["against"])
+    return table.assign(
+        better=better.clip(upper=30),
+        label=[f"{textwrap.fill(text, 60)}  [{bar}]" for text, bar in zip(label, table["bar"])],
+    )
+
+
+# %% ../../nbs/kit/bench.ipynb #draw-benches
+def bench_figure(table: pd.DataFrame):  # -> a figure of matplotlib
+    "How many times better each line is than its bar; right of the line it is met."
+    import matplotlib.pyplot as plt  # both take a second, and most commands draw nothing
+    import seaborn as sns
+
+    figure, ax = plt.subplots(figsize=(11, 1.5 + 0.3 * len(table)), layout="constrained")
+    looks = {"hue_order": ["yes", "no"], "style_order": ["yes", "no"]}
+    looks |= {"palette": ["#0b4f8a", "#e08214"], "markers": {"yes": "o", "no": "X"}}
+    sns.scatterplot(
+        placed(table), x="better", y="label", hue="met", style="met", s=70, ax=ax, **looks
+    )
+    ax.axvline(1, color="black", lw=1)
+    ticks = [0.1, 0.25, 0.5, 1, 2, 4, 10, 30]
+    ax.set(xscale="log", ylabel="", xlabel="times better than its bar (1: just met)")
+    ax.set_xticks(ticks, labels=map(str, ticks))
+    ax.minorticks_off()
+    ax.tick_params(axis="y", labelsize=8)
+    ax.grid(axis="x", alpha=0.3)
+    ax.margins(y=0.5 / len(table))
+    marks, words = ax.get_legend_handles_labels()
+    words = [{"yes": "met", "no": "not met"}[word] for word in words]
+    ax.legend(marks, words, loc="lower left", bbox_to_anchor=(0, 1), ncol=2, frameon=False)
+    return figure
+
+
+def draw_benches(
+    path,  # the CSV file
+) -> Path:  # the picture beside it
+    "Draw the table of a file."
+    return save_figure(Path(path).with_suffix(".png"), bench_figure(pd.read_csv(path)))

@@ -27,6 +27,7 @@ from ..training.metrics import Confusion
 from ..training.run import Run, load_students
 from .bench_base import size_text
 from .export import Deployed, export_program, runner, to_onnx
+from .export_int8 import to_int8
 from .lessons import EXAMPLES
 from .measure import Setting, bench_row, in_turn, timed_row
 from .other_libraries import to_smp, to_transformers
@@ -145,6 +146,15 @@ def runtimes(deployed: Deployed, folder: str, threads: int, shape) -> Iterator[t
         )
 
 
+# %% ../../nbs/kit/bench_use.ipynb #in-int8
+def in_int8(folder: str, threads: int, images) -> Iterator[tuple]:
+    "The same for the file that `runtimes` wrote, in int8, calibrated on these images."
+    path = Path(folder, "int8.onnx")
+    to_int8(Path(folder, "student.onnx"), images, path, "images of a benchmark")
+    yield "onnxruntime", runner(path, threads)
+    yield "openvino", by_openvino(path, threads, images[0].shape)
+
+
 # %% ../../nbs/kit/bench_use.ipynb #cell-019
 def best_row(lines: dict) -> dict:
     "The line of the highest ratio; it names the others'."
@@ -155,34 +165,48 @@ def best_row(lines: dict) -> dict:
 
 
 # %% ../../nbs/kit/bench_use.ipynb #cell-021
-def exported_rows(student, name: str, setting: Setting) -> Iterator[tuple[str, dict]]:
-    "Each runtime's name, and its line against our eager form."
-    deployed, size = Deployed(student), (64, 96) if setting.quick else (360, 480)
-    image = np.random.default_rng(0).integers(0, 256, (1, 3, *size), dtype=np.uint8)
+def same_answers(ways: dict, eager: Callable, image) -> None:
+    "UserError if what a runtime says is not what the student says."
+    for runtime, run in ways.items():
+        apart = float(np.abs(run(image) - eager()).max())
+        if apart > 1e-4:
+            raise UserError(
+                f"probabilities by {runtime} differ by {apart:.1e}; needed: 1e-4 or less"
+            )
 
-    def eager():
-        return deployed(torch.from_numpy(image)).numpy()
 
-    with tempfile.TemporaryDirectory() as folder:
-        for runtime, run in runtimes(deployed, folder, setting.threads, image.shape):
-            apart = float(np.abs(run(image) - eager()).max())
-            if apart > 1e-4:
-                raise UserError(
-                    f"probabilities by {runtime} differ by {apart:.1e}; needed: 1e-4 or less"
-                )
-            package = () if runtime.startswith("torch") else (runtime,)
-            what = f"{name}, 1 x {size_text(size)}, exported, by {runtime}"
-            times = in_turn(lambda: run(image), eager, setting)
-            yield runtime, timed_row(what, "our eager form", package, times, "at least 2")
+def fastest(ways: dict, eager: Callable, image, what: str, bar: str, setting: Setting) -> dict:
+    "The line of the fastest of some runtimes against our eager form."
+    lines = {}
+    for runtime, run in ways.items():
+        package = () if runtime.startswith("torch") else (runtime,)
+        times = in_turn(lambda: run(image), eager, setting)
+        lines[runtime] = timed_row(f"{what}, by {runtime}", "our eager form", package, times, bar)
+    return best_row(lines)
 
 
 # %% ../../nbs/kit/bench_use.ipynb #cell-022
+def exported_rows(student, name: str, setting: Setting) -> Iterator[dict]:
+    "The fastest runtime of an exported student, and of the same in int8."
+    deployed, size = Deployed(student), (64, 96) if setting.quick else (360, 480)
+    image = np.random.default_rng(0).integers(0, 256, (1, 3, *size), dtype=np.uint8)
+    eager, what = (
+        lambda: deployed(torch.from_numpy(image)).numpy(),
+        f"{name}, 1 x {size_text(size)}",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        ways = dict(runtimes(deployed, folder, setting.threads, image.shape))
+        same_answers(ways, eager, image)
+        yield fastest(ways, eager, image, f"{what}, exported", "at least 2", setting)
+        ways = dict(in_int8(folder, setting.threads, [image]))
+        yield fastest(ways, eager, image, f"{what}, exported in int8", "at least 3", setting)
+
+
 def bench_export(setting: Setting) -> Iterator[dict]:
     "The fastest exported form against our own eager one."
     for student, name in zip(deployed_students(quick=setting.quick), NAMES):
         with torch.no_grad(), warnings.catch_warnings(action="ignore"):
-            lines = dict(exported_rows(student, name, setting))
-        yield best_row(lines)
+            yield from exported_rows(student, name, setting)
     yield from export_quality(setting)
 
 
@@ -196,13 +220,13 @@ def example_miou(run: Callable, scenes, classes: int) -> float:
 
 
 # %% ../../nbs/kit/bench_use.ipynb #cell-026
-def example_student(setting: Setting) -> tuple[Deployed, list, int]:
+def example_student(setting: Setting, split: str = "val") -> tuple[Deployed, list, int]:
     "The CNN of the package's example at its end, a few scenes, and the number of classes."
     run, source = EXAMPLES / "collab", open_source(PRESETS["toy"].data)
     step = Run(run).kept_steps()[-1]
     classes = len(source.classes)
     cnn, _, config = load_students(run, classes, step=step)
-    scenes = Scenes(source, "val", size=config.data.size, cache=False)
+    scenes = Scenes(source, split, size=config.data.size, cache=False)
     return Deployed(cnn), [scenes[i] for i in range(2 if setting.quick else 40)], classes
 
 
@@ -210,12 +234,15 @@ def example_student(setting: Setting) -> tuple[Deployed, list, int]:
 def export_quality(setting: Setting) -> Iterator[dict]:
     "Does a trained student score the same in each form?"
     deployed, scenes, classes = example_student(setting)
-    shape = (1, *scenes[0][0].shape)
+    shown = [image[None].numpy() for image, _ in example_student(setting, "train")[1]]
     ignored = warnings.catch_warnings(action="ignore")
     with torch.no_grad(), tempfile.TemporaryDirectory() as folder, ignored:
         eager = lambda image: deployed(torch.from_numpy(image)).numpy()  # noqa: E731
         want = example_miou(eager, scenes, classes)
-        for runtime, run in runtimes(deployed, folder, setting.threads, shape):
+        ways = runtimes(deployed, folder, setting.threads, shown[0].shape)
+        ways = [(f"by {name}", run, 0.1) for name, run in ways]
+        int8 = in_int8(folder, setting.threads, shown)
+        for how, run, bar in [*ways, *((f"in int8 by {name}", run, 0.5) for name, run in int8)]:
             change = abs(example_miou(run, scenes, classes) - want)
-            what = f"mIoU of a trained CNN by {runtime}: change in points"
-            yield bench_row(what, "our eager form", (), change, "at most 0.1")
+            what = f"mIoU of a trained CNN {how}: change in points"
+            yield bench_row(what, "our eager form", (), change, f"at most {bar}")

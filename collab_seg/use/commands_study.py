@@ -141,7 +141,7 @@ class Cost:
 # %% ../../nbs/kit/commands_study.ipynb #cell-022
 @dataclass(frozen=True)
 class Bench:
-    """Time each part of the kit beside what you would use instead, in turn; write a table.
+    """Time each part of the kit beside what you would use instead, in turn; write and draw a table.
 
     Ratios of medians, of processor time for one thread, else of time on the wall. Compares with
     what is installed: pip install 'collab_seg[bench]'. Without names, all but `notebooks`: about
@@ -156,7 +156,7 @@ class Bench:
 
     names: Positional[Words] = ()  # which of them, such as: step data
     root: str | None = None  # folder of CamVid, to read its images; default: computed street scenes
-    out: str = "results/bench/bench.csv"  # the table; benches that are not run keep their lines
+    out: str = "results/bench/bench.csv"  # the table, and beside it its picture; other lines stay
     threads: int = 1  # of PyTorch and of the runtimes
     rounds: int = 7  # turns of each
     quick: bool = False  # smallest sizes, one round, nothing written
@@ -168,7 +168,7 @@ class Bench:
 # %% ../../nbs/kit/commands_study.ipynb #cell-023
 def do_benches(command: Bench) -> None:
     "Measure, print a line for each, and write the table unless it was quick."
-    from collab_seg.use.bench import run_benches, write_benches
+    from collab_seg.use.bench import draw_benches, run_benches, write_benches
     from collab_seg.use.measure import Setting
 
     if command.rounds < 1 or command.threads < 1:
@@ -178,10 +178,13 @@ def do_benches(command: Bench) -> None:
     rounds = 1 if command.quick else command.rounds
     setting = Setting(command.root, command.threads, rounds, command.quick)
     table = run_benches(command.names, setting, lambda line: print(line, flush=True))
+    packages = {name for line in table["versions"] for name in line.split(", ")}
+    print(f"versions: {', '.join(sorted(packages))}")
     if command.quick:
         print("nothing written: --quick")
     else:
-        print(f"written: {write_benches(command.out, table)}")
+        path = write_benches(command.out, table)
+        print(f"written: {path} and, drawn against the bars, {draw_benches(path)}")
 
 
 # %% ../../nbs/kit/commands_study.ipynb #cell-026

@@ -101,6 +101,7 @@ def train_and_score(command, config: Config) -> None:
         command.tracker,
         command.snapshots,
         command.check,
+        command.profile,
     )
     (cnn, vit), scenes = report_scores(run, "val", progress=command.progress)
     if is_main():
@@ -123,6 +124,7 @@ class Train(NewRun):
     snapshots: int = 0  # keep both students after so many of the steps, for `collab-seg explore`
     num_processes: int = 1  # share each batch among so many processes of this machine
     check: bool = True  # first read every image and label once; what was fine is not read again
+    profile: bool = False  # write a trace and a table of where the time of five steps goes
     progress: bool = True  # show a progress bar with the loss terms and the time left
 
     def run(self):

@@ -36,6 +36,15 @@ from .deploy import KINDS, pretrained_student
 from .other_libraries import to_smp, to_transformers
 
 
+# %% ../../nbs/kit/export.ipynb #softmax-parts
+def _softmax(logits):
+    "Softmax over classes. In a file by its parts: ONNX Runtime's own took half of the CNN's time."
+    if not torch.compiler.is_exporting():
+        return logits.softmax(1)
+    powers = (logits - logits.amax(1, keepdim=True)).exp()
+    return powers / powers.sum(1, keepdim=True)
+
+
 # %% ../../nbs/kit/export.ipynb #cell-007
 class Deployed(nn.Module):
     "Bytes in, class probabilities out; of several students, their mean."
@@ -56,7 +65,7 @@ class Deployed(nn.Module):
         "The probabilities of K classes at each pixel."
         x = (image.float() - self.mean) / self.std
         found = [
-            upsample(student(x).logits, image.shape[-2:]).softmax(1) for student in self.students
+            _softmax(upsample(student(x).logits, image.shape[-2:])) for student in self.students
         ]
         return torch.stack(found).mean(0) if len(found) > 1 else found[0]
 
@@ -174,7 +183,7 @@ EXPORT_ENDINGS = {"onnx": "onnx", "torch": "pt2"}
 
 
 # %% ../../nbs/kit/export.ipynb #cell-025
-def export_path(run, out, format: str, student: str) -> Path:
+def export_path(run, out, format: str, student: str) -> Path:  # student: the file's first name
     """The file to write: in the run's folder, in the folder `out`, or `out` itself.
 
     UserError if it ends as another format's."""
@@ -189,8 +198,8 @@ def export_path(run, out, format: str, student: str) -> Path:
 
 
 # %% ../../nbs/kit/export.ipynb #cell-027
-def _save_names(path, student, **more) -> None:
-    "What a user of the weights must know besides them, as JSON."
+def save_names(path, student, **more) -> None:
+    "What a user of a file must know besides it, as JSON."
     known = {
         "classes": student.classes,
         "palette": student.palette,
@@ -198,6 +207,27 @@ def _save_names(path, student, **more) -> None:
         **more,
     }
     write_atomic(path, json.dumps(known, indent=2) + "\n")
+
+
+# %% ../../nbs/kit/export.ipynb #students-named
+IN_AND_OUT = {"image": "(B, 3, H, W) uint8, RGB", "probabilities": "(B, K, H, W) float32"}
+
+
+def students_named(run, student: str) -> list:
+    "The student that a name means, or both."
+    kinds = KINDS if one_of("student", student, (*KINDS, "average")) == "average" else (student,)
+    return [pretrained_student(run, kind) for kind in kinds]
+
+
+def must_agree(path, deployed: Deployed) -> float | None:
+    "What `check_export` finds; UserError if the file is not what it was made from."
+    difference = check_export(path, deployed)
+    if difference is not None and difference > 1e-4:
+        raise UserError(
+            f"{path} differs from the student by {difference:.0e}; "
+            "needed: 1e-4 or less; do not use it"
+        )
+    return difference
 
 
 # %% ../../nbs/kit/export.ipynb #cell-028
@@ -209,20 +239,11 @@ def export_run(
 ) -> tuple[Path, float | None]:  # the file, the largest difference found
     "Write a student as one file that knows how to read images, beside it a .json with its classes."
     write = EXPORT_FORMATS[one_of("format", format, EXPORT_FORMATS)]
-    kinds = KINDS if one_of("student", student, (*KINDS, "average")) == "average" else (student,)
-    path = export_path(run, out, format, student)
-    students = [pretrained_student(run, kind) for kind in kinds]
-    deployed = Deployed(*students)
+    students = students_named(run, student)
+    path, deployed = export_path(run, out, format, student), Deployed(*students)
     write_atomic(path, write(export_program(deployed)))
-    taken, given = "(B, 3, H, W) uint8, RGB", "(B, K, H, W) float32"
-    _save_names(path.with_suffix(".json"), students[0], image=taken, probabilities=given)
-    difference = check_export(path, deployed)
-    if difference is not None and difference > 1e-4:
-        raise UserError(
-            f"{path} differs from the student by {difference:.0e}; "
-            "needed: 1e-4 or less; do not use it"
-        )
-    return path, difference
+    save_names(path.with_suffix(".json"), students[0], **IN_AND_OUT)
+    return path, must_agree(path, deployed)
 
 
 # %% ../../nbs/kit/export.ipynb #cell-032
@@ -239,7 +260,7 @@ def _save_transformers(student, out) -> None:
 # %% ../../nbs/kit/export.ipynb #cell-033
 def _save_smp(student, out) -> None:
     to_smp(student).save_pretrained(out)
-    _save_names(Path(out) / "classes.json", student, mean=MEAN, std=STD)
+    save_names(Path(out) / "classes.json", student, mean=MEAN, std=STD)
 
 
 # %% ../../nbs/kit/export.ipynb #cell-034
