@@ -135,7 +135,7 @@ class Augmented(torch.utils.data.Dataset):
 @lru_cache(maxsize=4)
 def _epoch_order(length, seed, epoch):
     generator = torch.Generator().manual_seed(derive_seed(seed, "order", epoch))
-    return torch.randperm(length, generator=generator).tolist()
+    return torch.randperm(length, generator=generator)  # a tensor: eight bytes an image
 
 
 # %% ../../nbs/kit/data_views.ipynb #cell-021
@@ -154,7 +154,7 @@ class PositionSampler(Sampler):
     def __iter__(self):
         for position in range(self.start, self.stop):
             epoch, place = divmod(position, self.length)
-            yield position, _epoch_order(self.length, self.seed, epoch)[place]
+            yield position, int(_epoch_order(self.length, self.seed, epoch)[place])
 
     def __len__(self):
         return self.stop - self.start
