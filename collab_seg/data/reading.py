@@ -134,13 +134,15 @@ def read_label(
     if source.void_colours is not None:
         return _from_colours(source, _opaque(image, name), name)
     numbers = label_numbers(image, name, is_own(source))
-    label = label_table(len(source.classes), source.void_ids, source.label_ids)[numbers]
-    wrong = numbers[label < 0]
-    if wrong.size:
-        same = int((wrong == wrong[0]).sum())
+    table = label_table(len(source.classes), source.void_ids, source.label_ids)
+    content = bytearray(numbers)  # of bytes, Python looks up the fastest
+    wrong = content.translate(None, np.flatnonzero(table >= 0).astype(np.uint8).tobytes())
+    if wrong:
+        same = wrong.count(wrong[0])
         found = f"{name} holds label {wrong[0]} ({same} such pixel{'s' * (same > 1)})"
         raise UserError(f"{found}; needed: {_known_numbers(source)}")
-    return label.astype(np.uint8)
+    classes = content.translate(table.astype(np.uint8).tobytes())
+    return np.frombuffer(classes, np.uint8).reshape(numbers.shape)
 
 
 # %% ../../nbs/kit/data_reading.ipynb #cell-016

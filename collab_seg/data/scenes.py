@@ -221,7 +221,8 @@ class Scenes(torch.utils.data.Dataset):
         shape = read_shape(*image.shape[-2:], self.size)
         if _is_stretched(image.shape[-2:], shape, self.size):
             self.stretched.add(index)
-        label = label if self.keep_label_size else resize_label(label, shape)
+        if not self.keep_label_size and label.shape != shape:
+            label = resize_label(label, shape)
         return resize_image(image, shape), label
 
 

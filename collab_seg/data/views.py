@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import Sampler, default_collate
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
@@ -26,7 +26,7 @@ def normalize(
 ) -> torch.Tensor:  # float32, about zero mean and unit variance
     "Turn bytes into what the students take."
     pixels = v2.functional.to_dtype(image.contiguous(), torch.float32, scale=True)
-    return v2.functional.normalize(pixels, MEAN, STD)
+    return v2.functional.normalize(pixels, MEAN, STD, inplace=image.dtype == torch.uint8)
 
 
 # %% ../../nbs/kit/data_views.ipynb #cell-009
@@ -107,8 +107,8 @@ def train_transform(
 
 
 # %% ../../nbs/kit/data_views.ipynb #cell-018
-class Augmented(torch.utils.data.Dataset):
-    "Training samples; the crop of each depends on (seed, position) and on nothing else."
+class Crops(torch.utils.data.Dataset):
+    "Training samples in bytes; each depends on (seed, position) and on nothing else."
 
     def __init__(
         self,
@@ -126,9 +126,30 @@ class Augmented(torch.utils.data.Dataset):
         position, index = key  # position: how many samples came before it in this run
         image, label = self.scenes[index]
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(self.seed, "augment", position))
+            seed_here(derive_seed(self.seed, "augment", position))
             image, label = self.transform(tv_tensors.Image(image), tv_tensors.Mask(label))
-        return normalize(image.as_subclass(torch.Tensor)), label.as_subclass(torch.Tensor).long()
+        return image.as_subclass(torch.Tensor), label.as_subclass(torch.Tensor)
+
+
+def seed_here(seed: int) -> None:
+    "Seed what draws crops: the processor's generator, which `fork_rng` sets back."
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed looks for GPUs each time
+
+
+# %% ../../nbs/kit/data_views.ipynb #f92bbbef
+class Augmented(Crops):
+    "Training samples; the crop of each depends on (seed, position) and on nothing else."
+
+    def __getitem__(self, key):
+        image, label = super().__getitem__(key)
+        return normalize(image), label.long()
+
+
+# %% ../../nbs/kit/data_views.ipynb #b96b37d6
+def ready(crops: list) -> list[torch.Tensor]:
+    "A batch of samples in bytes, as students take it: images (B, 3, h, w) and labels (B, h, w)."
+    images, labels = default_collate(crops)
+    return [normalize(images), labels.long()]
 
 
 # %% ../../nbs/kit/data_views.ipynb #cell-020
@@ -217,7 +238,7 @@ class Views(torch.utils.data.Dataset):
         position, index = key
         image = tv_tensors.Image(self.images[index])
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(self.seed, "views", position))
+            seed_here(derive_seed(self.seed, "views", position))
             inside = tv_tensors.Mask(torch.zeros(image.shape[-2:], dtype=torch.uint8))
             weak, inside = self.weak(image, inside)
             strong, box = self.strong(weak), cutmix_box(*weak.shape[-2:])

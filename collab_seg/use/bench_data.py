@@ -107,9 +107,10 @@ class AlbumentationsScenes(UsualScenes):
 # %% ../../nbs/kit/bench_data.ipynb #cell-016
 def our_images(config: Config, source, count: int) -> Iterator:
     "Two epochs of our pipeline: 2 x count batches of four."
-    dataset = make_batches(config, source, start=0).dataset
+    batches = make_batches(config, source, start=0)
     keys = [(position, position % (4 * count)) for position in range(8 * count)]
-    return iter(torch.utils.data.DataLoader(dataset, 4, sampler=keys))
+    ready = {"sampler": keys, "collate_fn": batches.collate_fn}
+    return iter(torch.utils.data.DataLoader(batches.dataset, 4, **ready))
 
 
 # %% ../../nbs/kit/bench_data.ipynb #cell-017
