@@ -9,8 +9,11 @@ __all__ = ["Problem"]
 import os
 import unicodedata
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
+
+from tqdm.auto import tqdm
 
 from ..core import UserError, plain
 from .base import as_dataset
@@ -199,6 +202,20 @@ def folder_of(root, name: str) -> Path:
     return Path(root)
 
 
+# %% ../../nbs/kit/data_pairs.ipynb #cell-034
+def each_row(rows, work, what: str, progress: bool):
+    "Each row and what `work` says of it, in order, by several threads and below a bar."
+    hidden = None if progress else True  # None: where nobody watches a terminal
+    bar = tqdm(total=len(rows), desc=what, disable=hidden, leave=False, dynamic_ncols=True)
+    # Decoders let the other threads work.
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads, bar:
+        for start in range(0, len(rows), 256):  # rows of Parquet files hold their images' bytes
+            part = [rows[number] for number in range(start, min(start + 256, len(rows)))]
+            for pair in zip(part, threads.map(work, part)):
+                yield pair
+                bar.update()
+
+
 # %% ../../nbs/kit/data_pairs.ipynb #4c1f09aa
 class RealPaths(dict):
     "Where files truly lie, as `os.path.realpath` says it; each folder is followed once."
@@ -231,3 +248,13 @@ def problem_of(error: UserError) -> Problem:
     "The problem that a reader's message names, with its kind."
     kind = next((kind for key, kind in KINDS.items() if key in str(error)), "missing file")
     return Problem(kind, str(error))
+
+
+# %% ../../nbs/kit/data_pairs.ipynb #d29e33bc
+def same_size(row, image, label) -> None:
+    "UserError unless an image and its label have the same height and width."
+    if image[:2] != label:
+        raise UserError(
+            f"{row['label']['path'] or 'label'} is {label[1]}x{label[0]}, its image "
+            f"{image[1]}x{image[0]}; needed: the same size"
+        )

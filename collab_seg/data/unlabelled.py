@@ -19,15 +19,13 @@ from ..core import UserError
 from .base import Source, as_dataset, image_paths
 from .check import problem_lines
 from .layouts import LABEL_DIRS, pair_names, say_once
-from .pairs import RealPaths, list_images, problem_of
+from .pairs import RealPaths, each_row, list_images, problem_of
 from ..data.reading import (
     decoding,
-    each_row,
     open_cell,
-    read_image,
     read_label,
+    read_scaled,
     read_shape,
-    resize_image,
     undecoded,
     upright_size,
 )
@@ -233,11 +231,7 @@ class UnlabelledScenes(torch.utils.data.Dataset):
 
     def _read(self, index):
         cell = self.rows[index]["image"]
-        image = read_image(cell["path"] or self.names[index], cell["bytes"])
-        image = torch.from_numpy(image).permute(2, 0, 1)
-        if self.size is None:
-            return (image,)
-        return (resize_image(image, read_shape(*image.shape[-2:], self.size)),)
+        return (read_scaled(cell["path"] or self.names[index], self.size, cell["bytes"]),)
 
 
 # %% ../../nbs/kit/data_unlabelled.ipynb #cell-026

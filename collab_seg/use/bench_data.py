@@ -8,6 +8,7 @@ __all__ = []
 # %% ../../nbs/kit/bench_data.ipynb #cell-005
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,11 +18,13 @@ from torchvision.transforms import functional as T
 
 from ..config import Config, DataConfig
 from ..core import IGNORE_INDEX, MEAN, STD
+from ..data.reading import read_scaled
 from ..data.scenes import Scenes
 from ..data.sources import open_source
+from ..data.toyscapes import render
 from ..training.data import make_batches
 from .bench_base import bench_config, camvid_folder, with_root
-from .measure import Setting, clock, timed_row
+from .measure import Setting, clock, in_turn, timed_row
 
 
 # %% ../../nbs/kit/bench_data.ipynb #cell-008
@@ -131,6 +134,26 @@ def epoch_seconds(config, source, scenes, count, setting):
     return seconds[:, [0, 2]], seconds[:, [1, 2]]
 
 
+# %% ../../nbs/kit/bench_data.ipynb #b87214e4
+def large_photos(setting: Setting, folder: Path) -> dict:
+    "Reading JPEG files of twelve million pixels at a shorter side of 512."
+    side, shape = (64, (2400, 1800)) if setting.quick else (512, (4000, 3000))
+    folder.mkdir()
+    paths = [folder / f"{number}.jpg" for number in range(2 if setting.quick else 8)]
+    for number, path in enumerate(paths):
+        street = Image.fromarray(render(number, seed=0, size=(750, 1000))[0])
+        street.resize(shape, Image.Resampling.BICUBIC).save(path, quality=90)
+    usual = [lambda path=path: T.resize(Image.open(path).convert("RGB"), side) for path in paths]
+    times = in_turn(
+        lambda: [read_scaled(path, side) for path in paths],
+        lambda: [T.pil_to_tensor(read()) for read in usual],
+        setting,
+    )
+    what = f"{len(paths)} photos of {shape[0]}x{shape[1]} pixels, read at {side}"
+    packages = ("torchvision", "pillow")
+    return timed_row(what, "torchvision and Pillow", packages, times, "at least 3")
+
+
 # %% ../../nbs/kit/bench_data.ipynb #cell-018
 RIVALS = (
     ("torchvision", UsualScenes, "pillow"),
@@ -151,6 +174,9 @@ def bench_data(setting: Setting) -> Iterator[dict]:
                 first, again = epoch_seconds(config, source, kind(config, rows), count, setting)
                 against, packages = f"{name} pipeline", (name, decoder)
                 what = f"{preset}: reading {4 * count} images, first epoch"
-                yield timed_row(what, against, packages, first, "at least 2")
+                bar = {"torchvision": "at least 1.2", "albumentations": "at least 1"}[name]
+                yield timed_row(what, against, packages, first, bar)
                 what = f"{preset}: reading them again"
-                yield timed_row(what, against, packages, again, "at least 3")
+                bar = {"torchvision": "at least 3", "albumentations": "at least 2.5"}[name]
+                yield timed_row(what, against, packages, again, bar)
+        yield large_photos(setting, Path(folder, "large"))
