@@ -10,12 +10,13 @@ from dataclasses import replace
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch.utils.data import Sampler, default_collate
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from ..config import DataConfig
-from ..core import IGNORE_INDEX, MEAN, STD, derive_seed, resize_label
+from ..core import IGNORE_INDEX, MEAN, STD, derive_seed
 from .reading import resize_image
 from .scenes import Scenes
 
@@ -39,6 +40,20 @@ def denormalize(
     return (pixels.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
 
 
+# %% ../../nbs/kit/data_views.ipynb #5b7d20ce
+def picked(label, size):  # (H, W) uint8 -> (h, w) uint8
+    "What `resize_label` gives, by picking rows and columns: half its time on a processor."
+    places = [_nearest(*lengths) for lengths in zip(label.shape, size)]
+    return torch.from_numpy(label.numpy().take(places[0], 0).take(places[1], 1))
+
+
+@lru_cache(maxsize=512)
+def _nearest(length: int, new: int):
+    "The number of the old cell that lies at the centre of each new one."
+    old = torch.arange(length, dtype=torch.float32)[None, None]
+    return F.interpolate(old, size=new, mode="nearest-exact").long().flatten().numpy()
+
+
 # %% ../../nbs/kit/data_views.ipynb #cell-011
 class RandomScale(v2.Transform):
     "Resize by a random factor, images with anti-aliasing and masks by nearest neighbour."
@@ -53,7 +68,7 @@ class RandomScale(v2.Transform):
 
     def transform(self, inpt, params):
         # v2's own resizing of masks samples corners, half a pixel beside the image
-        resize = resize_label if isinstance(inpt, tv_tensors.Mask) else resize_image
+        resize = picked if isinstance(inpt, tv_tensors.Mask) else resize_image
         return tv_tensors.wrap(resize(inpt.as_subclass(torch.Tensor), params["size"]), like=inpt)
 
 
@@ -77,7 +92,7 @@ class ColorJitter(v2.ColorJitter):
         by_channels = {"memory_format": torch.contiguous_format}
         image = inpt.as_subclass(torch.Tensor).to(torch.float32, **by_channels)
         others = {
-            "brightness": lambda: 0,
+            "brightness": lambda: None,  # black
             "contrast": lambda: grey(image).mean(),
             "saturation": lambda: grey(image),
         }
@@ -85,7 +100,12 @@ class ColorJitter(v2.ColorJitter):
         order = [names[step] for step in params["fn_idx"].tolist() if step < len(names)]
         for name in order:
             factor, other = params[f"{name}_factor"], others[name]()
-            image.mul_(factor).add_(other, alpha=1 - factor).clamp_(0, 255).floor_()
+            image.mul_(factor)
+            if other is not None:
+                image.add_(other, alpha=1 - factor)
+            image.clamp_(0, 255)
+            if name != order[-1]:
+                image.floor_()  # the last one is rounded down when it becomes bytes
         return tv_tensors.wrap(image.to(torch.uint8), like=inpt)
 
 
