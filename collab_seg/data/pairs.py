@@ -154,13 +154,12 @@ def plain_names(folder: Path):
     names = os.listdir(folder) if os.path.isdir(folder) else []
     if not names or not all(map(str.isascii, names)):
         return None
-    names.sort(key=os.path.normcase)
+    names.sort(key=None if os.name == "posix" else os.path.normcase)  # as paths are sorted
     names = pa.array(names)
     endings = "|".join(ending[1:] for ending in IMAGE_ENDINGS)
     fits = pc.match_substring_regex(names, rf"^[^.].*\.({endings})$", ignore_case=True)
     stems = pc.list_element(pc.split_pattern(names, ".", max_splits=1, reverse=True), 0)
-    alone = pc.count_distinct(stems).as_py() == len(names)
-    return (names, stems) if alone and pc.all(fits).as_py() else None
+    return (names, stems) if pc.all(fits).as_py() else None
 
 
 # %% ../../nbs/kit/data_pairs.ipynb #3decfe9b
@@ -171,6 +170,8 @@ def plain_pairs(images: Path, labels: Path, chosen=None):
 
     found = [plain_names(folder) for folder in (images, labels)]
     if images == labels or None in found or not found[0][1].equals(found[1][1]):
+        return None
+    if pc.count_distinct(found[0][1]).as_py() < len(found[0][1]):  # two of a name
         return None
     if chosen is not None:  # says of a name without ending whether it is meant
         kept = pa.array([*map(chosen, found[0][1].to_pylist())])
