@@ -72,13 +72,31 @@ def pair_features():
 
 
 # %% ../../nbs/kit/data_base.ipynb #cell-016
-def as_dataset(images: list, labels: list | None = None):
-    "A datasets.Dataset of lists: names of files, or dicts with their bytes; None: no such column."
-    from datasets import Dataset, Features
+def as_dataset(images, labels=None):
+    "A datasets.Dataset of names of files, or of dicts with their bytes; None: no such column."
+    from datasets import Dataset, DatasetInfo, Features
+    from datasets.fingerprint import generate_random_fingerprint
+    from datasets.table import InMemoryTable
 
     columns = {"image": images} | ({} if labels is None else {"label": labels})
     features = Features({name: pair_features()[name] for name in columns})
-    return Dataset.from_dict(columns, features=features)
+    if isinstance(images, list) and isinstance(next(iter(images), None), dict):
+        return Dataset.from_dict(columns, features=features)
+    arrays, schema = [*map(_files, columns.values())], features.arrow_schema
+    table = InMemoryTable.from_arrays(arrays, schema=schema)
+    # by default the fingerprint is a hash of all names
+    once = generate_random_fingerprint()
+    return Dataset(table, info=DatasetInfo(features=features), fingerprint=once)
+
+
+# %% ../../nbs/kit/data_base.ipynb #d5aa8ebb
+def _files(names):
+    "A column of files by their names, a list or an Arrow array; no Python object an image is made."
+    import pyarrow as pa
+
+    paths = names if isinstance(names, pa.Array) else pa.array(names, pa.string())
+    held = pa.nulls(len(paths), pa.binary())
+    return pa.StructArray.from_arrays([held, paths], ["bytes", "path"], mask=paths.is_null())
 
 
 # %% ../../nbs/kit/data_base.ipynb #cell-017

@@ -10,7 +10,15 @@ import os
 from pathlib import Path
 
 from .base import Source, register
-from ..data.pairs import MissingSplit, folder_of, list_images, load_images, load_pairs, match
+from ..data.pairs import (
+    MissingSplit,
+    folder_of,
+    list_images,
+    load_images,
+    load_pairs,
+    match,
+    plain_pairs,
+)
 
 # %% ../../nbs/kit/camvid.ipynb #cell-008
 HELD_OUT = "0006R0"  # one of the three sequences that CamVid's training images come from
@@ -52,7 +60,11 @@ def find_camvid(root, split: str) -> tuple[list, list]:
 def load_camvid(root, split: str):
     "A CamVid split as a datasets.Dataset; a UserError names a folder or a file that is missing."
     part = f" ({split})" * (_part(split) != split)
-    return load_pairs(find_camvid(root, split), f"{Path(root) / _part(split)}{part}")
+    at = folder_of(root, "camvid")
+    rows = None if part else plain_pairs(at / split, at / f"{split}annot")
+    if rows is not None:
+        return rows
+    return load_pairs(find_camvid(root, split), f"{at / _part(split)}{part}")
 
 
 # %% ../../nbs/kit/camvid.ipynb #cell-019

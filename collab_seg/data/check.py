@@ -23,16 +23,8 @@ from ..config import ImageConfig
 from ..core import IGNORE_INDEX, UserError
 from .base import Source, is_own
 from .classes import LABEL_FIELDS
-from .pairs import MissingSplit, Problem, problem_of
-from ..data.reading import (
-    each_row,
-    label_numbers,
-    open_cell,
-    read_label,
-    same_size,
-    undecoded,
-    upright_size,
-)
+from .pairs import MissingSplit, Problem, each_row, problem_of, same_size
+from .reading import label_numbers, open_cell, read_label, undecoded, upright_size
 from .scenes import labelled_rows, split_rows
 from ..files import cache_folder, read_json, write_atomic
 

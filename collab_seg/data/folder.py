@@ -33,6 +33,7 @@ from ..data.pairs import (
     load_images,
     load_pairs,
     match,
+    plain_pairs,
 )
 from ..files import read_text
 
@@ -55,7 +56,7 @@ def find_folder(
         pairs, problems = match(images, labels, problems)
     if settings.unlabelled == "rest":
         problems = _without_rest(problems, images, labels)
-    return [pair for pair in pairs if held_out(pair[0])], problems
+    return [pair for pair in pairs if held_out(pair[0].stem)], problems
 
 
 # %% ../../nbs/kit/data_folder.ipynb #cell-035
@@ -66,7 +67,7 @@ def _places(settings: ImageConfig, root: Path, split: str, labels: bool = True) 
     part, held_out = _part_of(split, root, lists, parts, labels)
     share, wanted = settings.val_fraction, split == "val"
     folders = [*parts.values()] if lists else [parts[part]]
-    return lists.get(part), folders, lambda path: not held_out or in_val(path.stem, share) == wanted
+    return lists.get(part), folders, lambda stem: not held_out or in_val(stem, share) == wanted
 
 
 # %% ../../nbs/kit/data_folder.ipynb #cell-007
@@ -121,13 +122,18 @@ def pairs_in(
     if images == labels:
         of_images = {stem: path for stem, path in of_images.items() if stem not in stems}
         of_labels = {stem: path for stem, path in of_labels.items() if stem in stems}
-    label_folders = {"labels", "annotations"} & {labels.name, labels.parent.name}
-    usual = "images" in (images.name, images.parent.name) and label_folders
-    if stems and not (pattern == "{}" and usual):
+    if stems and not (pattern == "{}" and _usual(images, labels)):
         label = next(iter(stems))
         pair = f"{of_images[stems[label]].name} + {of_labels[label].name}"
         say_once(f"images in {images}, labels in {labels} ({pair})")
     return of_images, {stems.get(stem, stem): path for stem, path in of_labels.items()}
+
+
+# %% ../../nbs/kit/data_folder.ipynb #f696d25f
+def _usual(images: Path, labels: Path) -> bool:
+    "Are the folders called as most are? Then nothing has to be said about them."
+    label_folders = {"labels", "annotations"} & {labels.name, labels.parent.name}
+    return "images" in (images.name, images.parent.name) and bool(label_folders)
 
 
 # %% ../../nbs/kit/data_folder.ipynb #cell-012
@@ -207,11 +213,22 @@ def _stem(name: str) -> str:
 # %% ../../nbs/kit/data_folder.ipynb #cell-022
 def load_folder(settings: ImageConfig, root, split: str):
     "A split of an own folder as a datasets.Dataset; a UserError names what is missing."
+    if (rows := _plain(settings, folder_of(root, "folder"), split)) is not None:
+        return rows
     found, where = find_folder(settings, root, split), f"the {split} part of {root}"
     if split == "val" and found == ([], []):
         where += f" (val_fraction is {settings.val_fraction})"
         return load_pairs(found, where, "a folder val, or a larger --val-fraction")
     return load_pairs(found, where)
+
+
+# %% ../../nbs/kit/data_folder.ipynb #f8491552
+def _plain(settings: ImageConfig, root: Path, split: str):
+    "A split whose folders hold files of the same plain names; None where it takes a closer look."
+    listed, folders, held_out = _places(settings, root, split)
+    if listed is not None or settings.label_name or not _usual(*folders[0]):
+        return None
+    return plain_pairs(*folders[0], held_out)
 
 
 # %% ../../nbs/kit/data_folder.ipynb #cell-037
@@ -226,7 +243,7 @@ def images_of_folder(settings: ImageConfig, root, split: str):
         paths = [_listed_image(line, first, root, images)[1] for line, first, *_ in listed]
         missing = [path for path in paths if not path.is_file()]
         problems = [Problem("missing file", plain(path)) for path in missing]
-    paths = [path for path in dict.fromkeys(paths) if held_out(path)]
+    paths = [path for path in dict.fromkeys(paths) if held_out(path.stem)]
     return load_images((paths, problems), f"the {split} part of {root}")
 
 

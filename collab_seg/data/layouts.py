@@ -6,6 +6,7 @@
 __all__ = ["in_val", "find_parts", "pair_names"]
 
 # %% ../../nbs/kit/data_layouts.ipynb #cell-003
+import os
 import sys
 import unicodedata
 from functools import lru_cache
@@ -62,7 +63,9 @@ LABEL_DIRS = tuple(
 # %% ../../nbs/kit/data_layouts.ipynb #cell-014
 def _folders(root: Path, names=None) -> list[Path]:
     "The folders in a folder, sorted; with these names only, in any case."
-    found = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    with os.scandir(root) as entries:
+        found = [one for one in entries if one.is_dir() and not one.name.startswith(".")]
+    found = sorted(map(Path, found))
     return [path for path in found if names is None or path.name.lower() in names]
 
 
@@ -212,14 +215,15 @@ def pair_names(
     label_name: str | None = None,  # how labels are called, such as {}_mask; None: found by itself
 ) -> tuple[dict[str, str], str]:  # label stem -> image stem, and how labels are called
     "Which label belongs to which image, by their names; UserError where two ways fit."
-    names, found = {stem.lower(): stem for stem in images}, {}
-    for pattern in [label_name.lower()] if label_name else LABEL_AFFIXES:
-        for ending in IMAGE_AFFIXES:
-            if pairs := _pairs_by(pattern, ending, names, labels):
-                found[pattern, ending] = pairs
     same = {stem: stem for stem in labels if stem in images and images is not labels}
     if same and label_name in (None, "{}"):
         return same, "{}"
+    names, found = {stem.lower(): stem for stem in images}, {}
+    for pattern in [label_name.lower()] if label_name else LABEL_AFFIXES:
+        called = [stem for stem in labels if is_called(stem, pattern)]
+        for ending in IMAGE_AFFIXES:
+            if pairs := _pairs_by(pattern, ending, names, called):
+                found[pattern, ending] = pairs
     if len(found) > 1:
         shown = [f"{next(iter(pairs.values()))} + {next(iter(pairs))}" for pairs in found.values()]
         raise UserError(
@@ -234,17 +238,18 @@ def pair_names(
 def is_called(stem: str, pattern: str) -> bool:
     "Is a file called so, in any case? `{}` in the pattern stands for anything."
     before, behind = pattern.lower().split("{}")
-    return stem.lower().startswith(before) and stem.lower().endswith(behind)
+    stem = stem.lower()
+    return stem.startswith(before) and stem.endswith(behind)
 
 
 # %% ../../nbs/kit/data_layouts.ipynb #cell-034
-def _pairs_by(pattern: str, ending: str, names: dict, labels: dict) -> dict[str, str]:
-    "Label stem -> image stem, for labels that are called so."
+def _pairs_by(pattern: str, ending: str, names: dict, called: list) -> dict[str, str]:
+    "Label stem -> image stem, of labels that are called so."
     before, behind = pattern.split("{}")
     found = {}
-    for stem in labels:
+    for stem in called:
         key = stem.lower()[len(before) : len(stem) - len(behind)] + ending
         longer = len(stem) > len(before + behind)
-        if is_called(stem, pattern) and longer and key in names and names[key] != stem:
+        if longer and names.get(key, stem) != stem:
             found[stem] = names[key]
     return found

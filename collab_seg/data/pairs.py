@@ -9,8 +9,11 @@ __all__ = ["Problem"]
 import os
 import unicodedata
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
+
+from tqdm.auto import tqdm
 
 from ..core import UserError, plain
 from .base import as_dataset
@@ -37,6 +40,19 @@ UNREAD_ENDINGS = set(  # pictures and arrays that nothing here decodes
 )
 
 
+# %% ../../nbs/kit/data_pairs.ipynb #a7f3a55d
+def _entries(folder: Path) -> list[os.DirEntry]:
+    "What lies in a folder, sorted; hidden files do not count."
+    with os.scandir(Path(folder)) as entries:
+        there = [one for one in entries if not one.name.startswith(".")]
+    return sorted(there, key=lambda one: os.path.normcase(one.name))
+
+
+def _ending(entry: os.DirEntry) -> str:
+    "The ending of a file, in small letters."
+    return os.path.splitext(entry.name)[1].lower()
+
+
 # %% ../../nbs/kit/data_pairs.ipynb #cell-010
 def list_images(
     folder: Path, problems: list | None = None, needed: str = "the images of this split"
@@ -44,10 +60,10 @@ def list_images(
     "Image files by name without ending, sorted; `problems` collects what cannot be used or read."
     if not os.path.isdir(folder):
         raise UserError(f"there is no folder {folder}; needed: {needed} (see data/README.md)")
-    paths = sorted(path for path in Path(folder).iterdir() if not path.name.startswith("."))
+    entries = _entries(folder)
     found: dict[str, Path] = {}
-    bad = _not_read(folder, paths) if problems is not None else []
-    for path in (path for path in paths if path.suffix.lower() in IMAGE_ENDINGS):
+    bad = _not_read(folder, entries) if problems is not None else []
+    for path in (Path(one) for one in entries if _ending(one) in IMAGE_ENDINGS):
         stem = unicodedata.normalize("NFC", path.stem)  # macOS spells an accent as a letter
         reason = _unusable(path, found.setdefault(stem, path))
         if reason and problems is None:
@@ -70,17 +86,17 @@ def _unusable(path: Path, first: Path) -> str | None:
 
 
 # %% ../../nbs/kit/data_pairs.ipynb #cell-012
-def _not_read(folder: Path, paths: list[Path]) -> list[Problem]:
+def _not_read(folder: Path, entries: list[os.DirEntry]) -> list[Problem]:
     "Pictures that would silently be left out: of other endings, or a folder deeper."
-    found, endings = [], Counter(path.suffix.lower() for path in paths)
+    found, endings = [], Counter(map(_ending, entries))
     for ending in sorted(UNREAD_ENDINGS & endings.keys()):
-        example = next(path for path in paths if path.suffix.lower() == ending)
+        example = next(one for one in entries if _ending(one) == ending)
         files = f"{endings[ending]} file{'s' * (endings[ending] > 1)}"
         found.append(
             f"{files} of {folder} end in {ending}, such as {example.name}; "
             "needed: PNG or JPEG (or remove them)"
         )
-    for inner in (path for path in paths if path.is_dir() and os.access(path, os.R_OK)):
+    for inner in (Path(one) for one in entries if one.is_dir() and os.access(one, os.R_OK)):
         if count := sum(file.suffix.lower() in IMAGE_ENDINGS for file in inner.iterdir()):
             found.append(
                 f"{count} image{'s' * (count > 1)} of {inner} lie a folder deeper; "
@@ -92,7 +108,8 @@ def _not_read(folder: Path, paths: list[Path]) -> list[Problem]:
 # %% ../../nbs/kit/data_pairs.ipynb #cell-013
 def _is_text(path) -> bool:
     "Can the name be written down? A file system takes any bytes."
-    return "\ufffd" not in os.fsencode(path).decode("utf-8", "replace")
+    name = os.fspath(path)
+    return name.isascii() or "\ufffd" not in os.fsencode(name).decode("utf-8", "replace")
 
 
 # %% ../../nbs/kit/data_pairs.ipynb #cell-015
@@ -128,6 +145,42 @@ def load_images(found: tuple, where: str):
     return as_dataset([*map(str, _sound(found, where))])
 
 
+# %% ../../nbs/kit/data_pairs.ipynb #23dbaac3
+def plain_names(folder: Path):
+    "The names in a folder, sorted, and without ending; None unless each is plainly an image's."
+    import pyarrow as pa  # heavy, and only needed here
+    import pyarrow.compute as pc
+
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    if not names or not all(map(str.isascii, names)):
+        return None
+    names.sort(key=None if os.name == "posix" else os.path.normcase)  # as paths are sorted
+    names = pa.array(names)
+    endings = "|".join(ending[1:] for ending in IMAGE_ENDINGS)
+    fits = pc.match_substring_regex(names, rf"^[^.].*\.({endings})$", ignore_case=True)
+    stems = pc.list_element(pc.split_pattern(names, ".", max_splits=1, reverse=True), 0)
+    return (names, stems) if pc.all(fits).as_py() else None
+
+
+# %% ../../nbs/kit/data_pairs.ipynb #3decfe9b
+def plain_pairs(images: Path, labels: Path, chosen=None):
+    "A datasets.Dataset of two folders whose files have the same plain names; None for any others."
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = [plain_names(folder) for folder in (images, labels)]
+    if images == labels or None in found or not found[0][1].equals(found[1][1]):
+        return None
+    if pc.count_distinct(found[0][1]).as_py() < len(found[0][1]):  # two of a name
+        return None
+    if chosen is not None:  # says of a name without ending whether it is meant
+        kept = pa.array([*map(chosen, found[0][1].to_pylist())])
+        found = [(names.filter(kept), stems) for names, stems in found]
+    join = pc.binary_join_element_wise
+    paths = [join(str(at), names, os.sep) for at, (names, _) in zip((images, labels), found)]
+    return as_dataset(*paths) if len(paths[0]) else None
+
+
 # %% ../../nbs/kit/data_pairs.ipynb #cell-017
 def first_problem(problems: list[Problem]) -> str:
     "The problem that is the cause of others, or else the first one, in a line."
@@ -150,6 +203,34 @@ def folder_of(root, name: str) -> Path:
     return Path(root)
 
 
+# %% ../../nbs/kit/data_pairs.ipynb #cell-034
+def each_row(rows, work, what: str, progress: bool):
+    "Each row and what `work` says of it, in order, by several threads and below a bar."
+    hidden = None if progress else True  # None: where nobody watches a terminal
+    bar = tqdm(total=len(rows), desc=what, disable=hidden, leave=False, dynamic_ncols=True)
+    # Decoders let the other threads work.
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads, bar:
+        for start in range(0, len(rows), 256):  # rows of Parquet files hold their images' bytes
+            part = [rows[number] for number in range(start, min(start + 256, len(rows)))]
+            for pair in zip(part, threads.map(work, part)):
+                yield pair
+                bar.update()
+
+
+# %% ../../nbs/kit/data_pairs.ipynb #4c1f09aa
+class RealPaths(dict):
+    "Where files truly lie, as `os.path.realpath` says it; each folder is followed once."
+
+    def __missing__(self, path):
+        path = os.fspath(path)
+        if os.path.islink(path):
+            return os.path.realpath(path)
+        folder, name = os.path.split(path)
+        if folder not in self:
+            self[folder] = os.path.realpath(folder)
+        return os.path.join(self[folder], name)
+
+
 # %% ../../nbs/kit/data_pairs.ipynb #cell-022
 KINDS = {  # what a message says -> the kind of problem
     "holds label": "label out of range",
@@ -168,3 +249,13 @@ def problem_of(error: UserError) -> Problem:
     "The problem that a reader's message names, with its kind."
     kind = next((kind for key, kind in KINDS.items() if key in str(error)), "missing file")
     return Problem(kind, str(error))
+
+
+# %% ../../nbs/kit/data_pairs.ipynb #d29e33bc
+def same_size(row, image, label) -> None:
+    "UserError unless an image and its label have the same height and width."
+    if image[:2] != label:
+        raise UserError(
+            f"{row['label']['path'] or 'label'} is {label[1]}x{label[0]}, its image "
+            f"{image[1]}x{image[0]}; needed: the same size"
+        )

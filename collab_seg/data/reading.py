@@ -10,7 +10,6 @@ import contextlib
 import io
 import os
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,14 +17,38 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torchvision.transforms import v2
-from tqdm.auto import tqdm
 
 from ..core import IGNORE_INDEX, UserError
 from .base import Source, is_own
+from .pairs import same_size
 
 # %% ../../nbs/kit/data_reading.ipynb #cell-007
 # Decoded by Pillow alone: PostScript would start a program.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
+
+
+# %% ../../nbs/kit/data_reading.ipynb #cell-032
+def read_shape(height: int, width: int, size: tuple[int, int] | int | None) -> tuple[int, int]:
+    "Height and width at which an image is read, by `size`, its shorter side, or None."
+    if not isinstance(size, int | None):
+        return tuple(size)
+    scale = size / min(height, width) if size else 1.0
+    return max(32, round(height * scale)), max(32, round(width * scale))
+
+
+# %% ../../nbs/kit/data_reading.ipynb #91c3ab02
+LARGE = 4_000_000  # pixels; up to here each image is decoded as a whole
+
+
+def reduce_large(image, size) -> None:
+    "Let a large JPEG be decoded at a half, a quarter or an eighth: at twice the read size or more."
+    width, height = image.size
+    if size is None or width * height <= LARGE or image.format not in ("JPEG", "MPO"):
+        return
+    lies = _lies(image)
+    image.info["whole"] = whole = (width, height) if lies else (height, width)
+    height, width = read_shape(*whole, size)[:: -1 if lies else 1]
+    image.draft(None, (2 * width, 2 * height))
 
 
 # %% ../../nbs/kit/data_reading.ipynb #cell-008
@@ -65,22 +88,25 @@ def decoding(cell, what: str):
 
 
 # %% ../../nbs/kit/data_reading.ipynb #cell-010
-def open_cell(cell, what: str) -> Image.Image:
-    "Decode one cell; it comes out upright, as phones say it was held."
+def open_cell(cell, what: str, size=None) -> Image.Image:
+    "Decode one cell; it comes out upright, as phones say it was held, and reduced if it may be."
     with decoding(cell, what) as image:
+        reduce_large(image, size)
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
         return image
 
 
 # %% ../../nbs/kit/data_reading.ipynb #cell-011
-def _colours(cell) -> np.ndarray:
-    "An image of any mode as (H, W, 3) uint8; of 16 bits the upper 8 are kept."
-    image = open_cell(cell, "image")
+def _colours(cell, size=None) -> tuple[np.ndarray, tuple[int, int]]:
+    "An image of any mode as (H, W, 3) uint8, of 16 bits the upper 8; and its whole size."
+    image = open_cell(cell, "image", size)
+    whole = image.info.get("whole", (image.height, image.width))
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
     _no_floats(image, cell)
-    return np.array(image.convert("RGB"))
+    # `convert` copies an image that is in colour already
+    return np.array(image if image.mode == "RGB" else image.convert("RGB")), whole
 
 
 # %% ../../nbs/kit/data_reading.ipynb #cell-012
@@ -99,8 +125,12 @@ def upright_size(cell, whole: bool = True) -> tuple[int, int]:
             image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
             image.load()
         _no_floats(image, cell)
-        turned = image.getexif().get(0x0112, 1) > 4  # lies on its side
-        return (width, height) if turned else (height, width)
+        return (width, height) if _lies(image) else (height, width)
+
+
+def _lies(image) -> bool:
+    "Is an image stored on its side?"
+    return image.getexif().get(0x0112, 1) > 4
 
 
 # %% ../../nbs/kit/data_reading.ipynb #cell-014
@@ -134,13 +164,15 @@ def read_label(
     if source.void_colours is not None:
         return _from_colours(source, _opaque(image, name), name)
     numbers = label_numbers(image, name, is_own(source))
-    label = label_table(len(source.classes), source.void_ids, source.label_ids)[numbers]
-    wrong = numbers[label < 0]
-    if wrong.size:
-        same = int((wrong == wrong[0]).sum())
+    table = label_table(len(source.classes), source.void_ids, source.label_ids)
+    content = bytearray(numbers)  # of bytes, Python looks up the fastest
+    wrong = content.translate(None, np.flatnonzero(table >= 0).astype(np.uint8).tobytes())
+    if wrong:
+        same = wrong.count(wrong[0])
         found = f"{name} holds label {wrong[0]} ({same} such pixel{'s' * (same > 1)})"
         raise UserError(f"{found}; needed: {_known_numbers(source)}")
-    return label.astype(np.uint8)
+    classes = content.translate(table.astype(np.uint8).tobytes())
+    return np.frombuffer(classes, np.uint8).reshape(numbers.shape)
 
 
 # %% ../../nbs/kit/data_reading.ipynb #cell-016
@@ -221,21 +253,12 @@ def _from_colours(source: Source, colours, name: str) -> np.ndarray:
 def read_pair(
     source: Source,  # says what the label's numbers mean
     row,  # its cells "image" and "label" are not yet decoded
+    size=None,  # (H, W) or the shorter side, if it will be resized: a large JPEG comes reduced
 ) -> tuple[np.ndarray, np.ndarray]:  # (H, W, 3) and (H, W), both uint8
     "An image and its label; UserError names the file where they do not fit."
-    image, label = _colours(row["image"]), read_label(source, row["label"])
-    same_size(row, image.shape, label.shape)
+    (image, whole), label = _colours(row["image"], size), read_label(source, row["label"])
+    same_size(row, whole, label.shape)
     return image, label
-
-
-# %% ../../nbs/kit/data_reading.ipynb #cell-022
-def same_size(row, image, label) -> None:
-    "UserError unless an image and its label have the same height and width."
-    if image[:2] != label:
-        raise UserError(
-            f"{row['label']['path'] or 'label'} is {label[1]}x{label[0]}, its image "
-            f"{image[1]}x{image[0]}; needed: the same size"
-        )
 
 
 # %% ../../nbs/kit/data_reading.ipynb #cell-023
@@ -249,27 +272,13 @@ def undecoded(dataset):
     return dataset
 
 
-# %% ../../nbs/kit/data_reading.ipynb #cell-034
-def each_row(rows, work, what: str, progress: bool):
-    "Each row and what `work` says of it, in order, by several threads and below a bar."
-    hidden = None if progress else True  # None: where nobody watches a terminal
-    bar = tqdm(total=len(rows), desc=what, disable=hidden, leave=False, dynamic_ncols=True)
-    # Decoders let the other threads work.
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads, bar:
-        for start in range(0, len(rows), 256):  # rows of Parquet files hold their images' bytes
-            part = [rows[number] for number in range(start, min(start + 256, len(rows)))]
-            for pair in zip(part, threads.map(work, part)):
-                yield pair
-                bar.update()
-
-
 # %% ../../nbs/kit/data_reading.ipynb #cell-024
 def read_image(
     path,  # the file, or how messages shall call it
     content: bytes | None = None,  # the bytes of the file, if they are at hand
 ) -> np.ndarray:  # (H, W, 3) uint8
     "An image upright and in colour; UserError names a file that is missing or broken."
-    return _colours({"path": str(path), "bytes": content})
+    return _colours({"path": str(path), "bytes": content})[0]
 
 
 # %% ../../nbs/kit/data_reading.ipynb #cell-031
@@ -280,10 +289,9 @@ def resize_image(image, size):  # (3, H, W) uint8 -> (3, h, w) uint8
     return v2.functional.resize(by_pixels, list(size), antialias=True)
 
 
-# %% ../../nbs/kit/data_reading.ipynb #cell-032
-def read_shape(height: int, width: int, size: tuple[int, int] | int | None) -> tuple[int, int]:
-    "Height and width at which an image is read, by `size`, its shorter side, or None."
-    if not isinstance(size, int | None):
-        return tuple(size)
-    scale = size / min(height, width) if size else 1.0
-    return max(32, round(height * scale)), max(32, round(width * scale))
+# %% ../../nbs/kit/data_reading.ipynb #5154d737
+def read_scaled(path, size, content: bytes | None = None) -> torch.Tensor:  # (3, h, w) uint8
+    "An image at the size at which training reads it, with the same pixels; None: its own."
+    image, whole = _colours({"path": str(path), "bytes": content}, size)
+    image = torch.from_numpy(image).permute(2, 0, 1)
+    return image if size is None else resize_image(image, read_shape(*whole, size))

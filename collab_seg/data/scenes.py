@@ -173,9 +173,9 @@ class Kept:
 
 
 # %% ../../nbs/kit/data_scenes.ipynb #cell-033
-def _tensors(source: Source, row) -> tuple[torch.Tensor, torch.Tensor]:
+def _tensors(source: Source, row, size) -> tuple[torch.Tensor, torch.Tensor]:
     "An image (3, H, W), still by pixels in memory, and its label (H, W), both uint8."
-    image, label = read_pair(source, row)
+    image, label = read_pair(source, row, size)
     return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(label)
 
 
@@ -215,13 +215,14 @@ class Scenes(torch.utils.data.Dataset):
         return self._kept.get(index, self._read) if self._kept else self._read(index)
 
     def _read(self, index):
-        image, label = _tensors(self.source, self.rows[index])
+        image, label = _tensors(self.source, self.rows[index], self.size)
         if self.size is None:
             return image, label
-        shape = read_shape(*image.shape[-2:], self.size)
-        if _is_stretched(image.shape[-2:], shape, self.size):
+        shape = read_shape(*label.shape, self.size)  # a large image came reduced
+        if _is_stretched(label.shape, shape, self.size):
             self.stretched.add(index)
-        label = label if self.keep_label_size else resize_label(label, shape)
+        if not self.keep_label_size and label.shape != shape:
+            label = resize_label(label, shape)
         return resize_image(image, shape), label
 
 

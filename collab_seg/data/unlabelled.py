@@ -19,15 +19,13 @@ from ..core import UserError
 from .base import Source, as_dataset, image_paths
 from .check import problem_lines
 from .layouts import LABEL_DIRS, pair_names, say_once
-from .pairs import list_images, problem_of
+from .pairs import RealPaths, each_row, list_images, problem_of
 from ..data.reading import (
     decoding,
-    each_row,
     open_cell,
-    read_image,
     read_label,
+    read_scaled,
     read_shape,
-    resize_image,
     undecoded,
     upright_size,
 )
@@ -102,15 +100,15 @@ def same_image(one, other) -> bool:
 # %% ../../nbs/kit/data_unlabelled.ipynb #cell-016
 def apart(rows, others, what: str):
     "The rows without those that are among others: the same file, or the same name and bytes."
-    places = image_paths(others)
-    files = {os.path.realpath(path) for path in places if path and os.path.isfile(path)}
+    places, real = image_paths(others), RealPaths()
+    files = {real[path] for path in places if path and os.path.isfile(path)}
     named: dict[str, list[int]] = {}
     for number, path in enumerate(places):
         named.setdefault(Path(path or "").name, []).append(number)
     left = []
     for number, path in enumerate(image_paths(rows)):
         alike = named.get(Path(path).name, []) if path else []
-        inside = path and os.path.realpath(path) in files
+        inside = path and real[path] in files
         if not inside and alike:
             cell = rows[number]["image"]
             inside = any(same_image(cell, others[place]["image"]) for place in alike)
@@ -167,12 +165,14 @@ def _of_folder(settings: ImageConfig, source: Source):
 def _without_labels_of(labelled, paths: list[Path]) -> list[Path]:
     "The files that do not lie where only labels of the labelled images lie."
 
+    real = RealPaths()
+
     def folders(column):
         places = [path for path in image_paths(labelled, column) if path and os.path.isfile(path)]
-        return {os.path.dirname(os.path.realpath(path)) for path in places}
+        return {os.path.dirname(real[path]) for path in places}
 
     labels = folders("label") - folders("image")
-    return [path for path in paths if os.path.dirname(os.path.realpath(path)) not in labels]
+    return [path for path in paths if os.path.dirname(real[path]) not in labels]
 
 
 # %% ../../nbs/kit/data_unlabelled.ipynb #76c484fe
@@ -231,11 +231,7 @@ class UnlabelledScenes(torch.utils.data.Dataset):
 
     def _read(self, index):
         cell = self.rows[index]["image"]
-        image = read_image(cell["path"] or self.names[index], cell["bytes"])
-        image = torch.from_numpy(image).permute(2, 0, 1)
-        if self.size is None:
-            return (image,)
-        return (resize_image(image, read_shape(*image.shape[-2:], self.size)),)
+        return (read_scaled(cell["path"] or self.names[index], self.size, cell["bytes"]),)
 
 
 # %% ../../nbs/kit/data_unlabelled.ipynb #cell-026

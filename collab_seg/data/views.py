@@ -10,12 +10,13 @@ from dataclasses import replace
 from functools import lru_cache
 
 import torch
-from torch.utils.data import Sampler
+import torch.nn.functional as F
+from torch.utils.data import Sampler, default_collate
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from ..config import DataConfig
-from ..core import IGNORE_INDEX, MEAN, STD, derive_seed, resize_label
+from ..core import IGNORE_INDEX, MEAN, STD, derive_seed
 from .reading import resize_image
 from .scenes import Scenes
 
@@ -26,7 +27,7 @@ def normalize(
 ) -> torch.Tensor:  # float32, about zero mean and unit variance
     "Turn bytes into what the students take."
     pixels = v2.functional.to_dtype(image.contiguous(), torch.float32, scale=True)
-    return v2.functional.normalize(pixels, MEAN, STD)
+    return v2.functional.normalize(pixels, MEAN, STD, inplace=image.dtype == torch.uint8)
 
 
 # %% ../../nbs/kit/data_views.ipynb #cell-009
@@ -37,6 +38,20 @@ def denormalize(
     mean, std = (torch.tensor(each)[:, None, None] for each in (MEAN, STD))
     pixels = image.detach().cpu() * std + mean
     return (pixels.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+# %% ../../nbs/kit/data_views.ipynb #5b7d20ce
+def picked(label, size):  # (H, W) uint8 -> (h, w) uint8
+    "What `resize_label` gives, by picking rows and columns: half its time on a processor."
+    places = [_nearest(*lengths) for lengths in zip(label.shape, size)]
+    return torch.from_numpy(label.numpy().take(places[0], 0).take(places[1], 1))
+
+
+@lru_cache(maxsize=512)
+def _nearest(length: int, new: int):
+    "The number of the old cell that lies at the centre of each new one."
+    old = torch.arange(length, dtype=torch.float32)[None, None]
+    return F.interpolate(old, size=new, mode="nearest-exact").long().flatten().numpy()
 
 
 # %% ../../nbs/kit/data_views.ipynb #cell-011
@@ -53,7 +68,7 @@ class RandomScale(v2.Transform):
 
     def transform(self, inpt, params):
         # v2's own resizing of masks samples corners, half a pixel beside the image
-        resize = resize_label if isinstance(inpt, tv_tensors.Mask) else resize_image
+        resize = picked if isinstance(inpt, tv_tensors.Mask) else resize_image
         return tv_tensors.wrap(resize(inpt.as_subclass(torch.Tensor), params["size"]), like=inpt)
 
 
@@ -77,7 +92,7 @@ class ColorJitter(v2.ColorJitter):
         by_channels = {"memory_format": torch.contiguous_format}
         image = inpt.as_subclass(torch.Tensor).to(torch.float32, **by_channels)
         others = {
-            "brightness": lambda: 0,
+            "brightness": lambda: None,  # black
             "contrast": lambda: grey(image).mean(),
             "saturation": lambda: grey(image),
         }
@@ -85,7 +100,12 @@ class ColorJitter(v2.ColorJitter):
         order = [names[step] for step in params["fn_idx"].tolist() if step < len(names)]
         for name in order:
             factor, other = params[f"{name}_factor"], others[name]()
-            image.mul_(factor).add_(other, alpha=1 - factor).clamp_(0, 255).floor_()
+            image.mul_(factor)
+            if other is not None:
+                image.add_(other, alpha=1 - factor)
+            image.clamp_(0, 255)
+            if name != order[-1]:
+                image.floor_()  # the last one is rounded down when it becomes bytes
         return tv_tensors.wrap(image.to(torch.uint8), like=inpt)
 
 
@@ -107,8 +127,8 @@ def train_transform(
 
 
 # %% ../../nbs/kit/data_views.ipynb #cell-018
-class Augmented(torch.utils.data.Dataset):
-    "Training samples; the crop of each depends on (seed, position) and on nothing else."
+class Crops(torch.utils.data.Dataset):
+    "Training samples in bytes; each depends on (seed, position) and on nothing else."
 
     def __init__(
         self,
@@ -126,16 +146,37 @@ class Augmented(torch.utils.data.Dataset):
         position, index = key  # position: how many samples came before it in this run
         image, label = self.scenes[index]
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(self.seed, "augment", position))
+            seed_here(derive_seed(self.seed, "augment", position))
             image, label = self.transform(tv_tensors.Image(image), tv_tensors.Mask(label))
-        return normalize(image.as_subclass(torch.Tensor)), label.as_subclass(torch.Tensor).long()
+        return image.as_subclass(torch.Tensor), label.as_subclass(torch.Tensor)
+
+
+def seed_here(seed: int) -> None:
+    "Seed what draws crops: the processor's generator, which `fork_rng` sets back."
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed looks for GPUs each time
+
+
+# %% ../../nbs/kit/data_views.ipynb #f92bbbef
+class Augmented(Crops):
+    "Training samples; the crop of each depends on (seed, position) and on nothing else."
+
+    def __getitem__(self, key):
+        image, label = super().__getitem__(key)
+        return normalize(image), label.long()
+
+
+# %% ../../nbs/kit/data_views.ipynb #b96b37d6
+def ready(crops: list) -> list[torch.Tensor]:
+    "A batch of samples in bytes, as students take it: images (B, 3, h, w) and labels (B, h, w)."
+    images, labels = default_collate(crops)
+    return [normalize(images), labels.long()]
 
 
 # %% ../../nbs/kit/data_views.ipynb #cell-020
 @lru_cache(maxsize=4)
 def _epoch_order(length, seed, epoch):
     generator = torch.Generator().manual_seed(derive_seed(seed, "order", epoch))
-    return torch.randperm(length, generator=generator).tolist()
+    return torch.randperm(length, generator=generator)  # a tensor: eight bytes an image
 
 
 # %% ../../nbs/kit/data_views.ipynb #cell-021
@@ -154,7 +195,7 @@ class PositionSampler(Sampler):
     def __iter__(self):
         for position in range(self.start, self.stop):
             epoch, place = divmod(position, self.length)
-            yield position, _epoch_order(self.length, self.seed, epoch)[place]
+            yield position, int(_epoch_order(self.length, self.seed, epoch)[place])
 
     def __len__(self):
         return self.stop - self.start
@@ -217,7 +258,7 @@ class Views(torch.utils.data.Dataset):
         position, index = key
         image = tv_tensors.Image(self.images[index])
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(self.seed, "views", position))
+            seed_here(derive_seed(self.seed, "views", position))
             inside = tv_tensors.Mask(torch.zeros(image.shape[-2:], dtype=torch.uint8))
             weak, inside = self.weak(image, inside)
             strong, box = self.strong(weak), cutmix_box(*weak.shape[-2:])

@@ -19,14 +19,14 @@ from ..data.base import Source, image_paths
 from ..data.classes import labels_of
 from ..data.scenes import Scenes, labelled_rows
 from ..data.unlabelled import open_unlabelled
-from ..data.views import Augmented, PositionSampler, Views
+from ..data.views import Crops, PositionSampler, Views, ready
 from ..files import read_json
 from ..losses.methods import METHODS, known_method
 from .run import Run
 
 
 # %% ../../nbs/kit/training_data.ipynb #903e2b3f
-def _loader(samples, config: Config, start: int, size: int, seed: int) -> DataLoader:
+def _loader(samples, config: Config, start: int, size: int, seed: int, **collate) -> DataLoader:
     "Batches of `size` from a step on; each sample knows its position in the run."
     first, end = start * size, config.optim.steps * size
     return DataLoader(
@@ -35,6 +35,7 @@ def _loader(samples, config: Config, start: int, size: int, seed: int) -> DataLo
         sampler=PositionSampler(len(samples), seed, end, first),
         num_workers=config.data.workers,
         pin_memory=torch.cuda.is_available(),
+        **collate,
     )
 
 
@@ -52,7 +53,8 @@ def make_batches(
         raise UserError(
             f"the split {data.split} of {source.name} is empty; needed: one image or more"
         )
-    return _loader(Augmented(scenes, data, optim.seed), config, start, optim.batch_size, optim.seed)
+    crops, size = Crops(scenes, data, optim.seed), optim.batch_size
+    return _loader(crops, config, start, size, optim.seed, collate_fn=ready)
 
 
 # %% ../../nbs/kit/training_data.ipynb #e8cebfd4

@@ -8,6 +8,7 @@ __all__ = []
 # %% ../../nbs/kit/bench_data.ipynb #cell-005
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,11 +18,13 @@ from torchvision.transforms import functional as T
 
 from ..config import Config, DataConfig
 from ..core import IGNORE_INDEX, MEAN, STD
+from ..data.reading import read_scaled
 from ..data.scenes import Scenes
 from ..data.sources import open_source
+from ..data.toyscapes import render
 from ..training.data import make_batches
 from .bench_base import bench_config, camvid_folder, with_root
-from .measure import Setting, clock, timed_row
+from .measure import Setting, clock, in_turn, timed_row
 
 
 # %% ../../nbs/kit/bench_data.ipynb #cell-008
@@ -107,9 +110,10 @@ class AlbumentationsScenes(UsualScenes):
 # %% ../../nbs/kit/bench_data.ipynb #cell-016
 def our_images(config: Config, source, count: int) -> Iterator:
     "Two epochs of our pipeline: 2 x count batches of four."
-    dataset = make_batches(config, source, start=0).dataset
+    batches = make_batches(config, source, start=0)
     keys = [(position, position % (4 * count)) for position in range(8 * count)]
-    return iter(torch.utils.data.DataLoader(dataset, 4, sampler=keys))
+    ready = {"sampler": keys, "collate_fn": batches.collate_fn}
+    return iter(torch.utils.data.DataLoader(batches.dataset, 4, **ready))
 
 
 # %% ../../nbs/kit/bench_data.ipynb #cell-017
@@ -128,6 +132,26 @@ def epoch_seconds(config, source, scenes, count, setting):
         seconds.append(np.diff([*marks, clock(setting)]))
     seconds = np.array(seconds)
     return seconds[:, [0, 2]], seconds[:, [1, 2]]
+
+
+# %% ../../nbs/kit/bench_data.ipynb #b87214e4
+def large_photos(setting: Setting, folder: Path) -> dict:
+    "Reading JPEG files of twelve million pixels at a shorter side of 512."
+    side, shape = (64, (2400, 1800)) if setting.quick else (512, (4000, 3000))
+    folder.mkdir()
+    paths = [folder / f"{number}.jpg" for number in range(2 if setting.quick else 8)]
+    for number, path in enumerate(paths):
+        street = Image.fromarray(render(number, seed=0, size=(750, 1000))[0])
+        street.resize(shape, Image.Resampling.BICUBIC).save(path, quality=90)
+    usual = [lambda path=path: T.resize(Image.open(path).convert("RGB"), side) for path in paths]
+    times = in_turn(
+        lambda: [read_scaled(path, side) for path in paths],
+        lambda: [T.pil_to_tensor(read()) for read in usual],
+        setting,
+    )
+    what = f"{len(paths)} photos of {shape[0]}x{shape[1]} pixels, read at {side}"
+    packages = ("torchvision", "pillow")
+    return timed_row(what, "torchvision and Pillow", packages, times, "at least 3")
 
 
 # %% ../../nbs/kit/bench_data.ipynb #cell-018
@@ -150,6 +174,9 @@ def bench_data(setting: Setting) -> Iterator[dict]:
                 first, again = epoch_seconds(config, source, kind(config, rows), count, setting)
                 against, packages = f"{name} pipeline", (name, decoder)
                 what = f"{preset}: reading {4 * count} images, first epoch"
-                yield timed_row(what, against, packages, first, "at least 2")
+                bar = {"torchvision": "at least 1.2", "albumentations": "at least 1"}[name]
+                yield timed_row(what, against, packages, first, bar)
                 what = f"{preset}: reading them again"
-                yield timed_row(what, against, packages, again, "at least 3")
+                bar = {"torchvision": "at least 3", "albumentations": "at least 2.5"}[name]
+                yield timed_row(what, against, packages, again, bar)
+        yield large_photos(setting, Path(folder, "large"))

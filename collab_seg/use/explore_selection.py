@@ -8,12 +8,9 @@ __all__ = []
 # %% ../../nbs/kit/explore_selection.ipynb #cell-004
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from ..core import UserError
 from ..data.base import Source
-from ..data.reading import read_image
+from ..data.reading import read_image, read_scaled
 from ..data.views import normalize
 from .deploy import as_read
 from .lessons import Seen, Snapshots, View, example_runs, see_image
@@ -37,7 +34,7 @@ class Gallery:
 
     def __init__(self, runs=None, root=None):
         self.ages, self.scenes, self.tables = {}, {}, {}
-        self.photos: dict[str, np.ndarray] = {}  # what was uploaded, by its name
+        self.photos: dict[str, bytes] = {}  # what was uploaded, by its name
         for name, ages in ages_by_name(runs, root).items():
             self._add(name, ages)
 
@@ -62,15 +59,16 @@ class Gallery:
         "Keep an image of one's own; UserError if it cannot be read."
         if not content:
             raise UserError(f"{name} is empty; needed: an image")
-        self.photos[name] = read_image(name, content)
+        read_image(name, content)
+        self.photos[name] = content
 
     def seen(self, run: str, step: int, image) -> Seen:
         "An image as the students of a run see it after a step. A photo has no truth."
         ages = self.ages[run]
         cnn, vit, _ = ages.students(step)
         if image in self.photos:
-            photo = torch.from_numpy(self.photos[image]).permute(2, 0, 1)
-            return see_image(cnn, vit, as_read(photo, ages.config.data.short_side)[None])
+            photo = read_scaled(image, ages.config.data.short_side, self.photos[image])
+            return see_image(cnn, vit, as_read(photo, None)[None])
         picture, truth = self.scenes[run][image]
         return see_image(cnn, vit, normalize(picture)[None], truth)
 

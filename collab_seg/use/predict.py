@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from ..core import UserError, one_of, plain
 from ..data.base import Source
 from ..data.benchmarks import file_numbers
-from ..data.reading import read_image
+from ..data.reading import LARGE, read_image, read_scaled
 from ..files import write_atomic
 from ..show import STUDENTS, colorize, overlay
 from ..students.base import Student, likeliest
@@ -36,11 +36,12 @@ def predict_image(
     vit: Student,  # the other student of the run
     image: torch.Tensor,  # (3, H, W) uint8, RGB
     short_side: int | None,  # pixels to which its shorter side is brought; None: as it is
+    size=None,  # (H, W) of the label maps; None: the image's
     **window,  # window and stride, both (H, W), of `probabilities`; none: the image as a whole
 ) -> tuple[dict, np.ndarray]:  # name -> (H, W) uint8; (H, W) float32
     "Label maps of both students and their average, and the average's largest probability."
     seen = as_read(image, short_side)[None].to(next(cnn.parameters()).device)
-    both = probabilities(cnn, vit, seen, image.shape[-2:], **window)
+    both = probabilities(cnn, vit, seen, size or image.shape[-2:], **window)
     surest = both["average"].max(1).values[0].cpu().numpy()
     return {way: likeliest(both[way])[0].byte().cpu().numpy() for way in STUDENTS}, surest
 
@@ -91,14 +92,17 @@ class Predictor:
     short_side: int | None  # pixels; None: each picture at its own size
     window: dict  # window and stride; empty: each picture as a whole
 
-    def guess(self, image) -> tuple[dict, np.ndarray]:  # (H, W, 3) uint8
-        "What `predict_image` finds on a picture."
+    def guess(self, image, path=None) -> tuple[dict, np.ndarray]:  # (H, W, 3) uint8
+        "What `predict_image` finds on a picture; a large file is read as training reads it."
+        size, side = image.shape[:2], self.short_side
         pixels = torch.from_numpy(image).permute(2, 0, 1)
-        return predict_image(self.cnn, self.vit, pixels, self.short_side, **self.window)
+        if path is not None and side and image[..., 0].size > LARGE:
+            pixels, side = read_scaled(path, side), None
+        return predict_image(self.cnn, self.vit, pixels, side, size, **self.window)
 
     def picture(self, image, path, stem: str) -> tuple[dict, list[Path]]:
         "Write a picture's masks: its line of the table, and the files."
-        guesses, surest = self.guess(image)
+        guesses, surest = self.guess(image, path)
         written = [
             write_atomic(self.out / place, _png(pixels))
             for way, guess in guesses.items()
