@@ -42,7 +42,7 @@ def _must_agree(tables: dict) -> None:
                 )
         if [*_class_table(tables[first]).index] != [*_class_table(tables[other]).index]:
             raise UserError(
-                f"{first} and {other} have other classes; needed: the same; take runs of one data set"
+                f"{first} and {other} have other classes; needed: the same, of one data set"
             )
 
 
