@@ -84,17 +84,23 @@ class TeacherPicture(np.ndarray):
     "A picture (H, W, 3) uint8 of who teaches whom; `show_grid` draws its legend below."
 
 
+class FadedPicture(TeacherPicture):
+    "A picture of teachers whose colours are the fainter, the closer the students' errors are."
+
+
 # %% ../nbs/kit/show.ipynb #cell-023
-def teacher_legend(figure) -> None:
+def teacher_legend(figure, fades: bool) -> None:
     "The legend of teachers, below the pictures of a figure."
     from matplotlib.patches import Patch  # takes a second, and most commands draw nothing
 
     names = ("the CNN teaches", "the ViT teaches", "nobody", "void")
     colours = np.array([*TEACHERS, (0, 0, 0)]) / 255
     patches = [Patch(color=colour, label=name) for name, colour in zip(names, colours)]
-    title = f"full colour: the students' errors differ by {FULL_GAP} nats or more"
+    strength = f"full colour: the students' errors differ by {FULL_GAP} nats or more"
     style = {"ncols": 4, "frameon": False, "fontsize": 8, "title_fontsize": 8}
-    figure.legend(handles=patches, title=title, loc="outside lower center", **style)
+    figure.legend(
+        handles=patches, title=strength if fades else None, loc="outside lower center", **style
+    )
 
 
 # %% ../nbs/kit/show.ipynb #cell-011
@@ -110,7 +116,7 @@ def show_grid(
     import matplotlib.pyplot as plt  # takes a second, and most commands draw nothing
 
     # 4: a narrow picture may be four times as high as wide, no more
-    legend = any(isinstance(picture, TeacherPicture) for row in rows for picture in row)
+    teachers = [each for row in rows for each in row if isinstance(each, TeacherPicture)]
     heights = [min(4, max(each.shape[0] / each.shape[1] for each in row)) for row in rows]
     figure, axes = plt.subplots(
         len(rows),
@@ -118,7 +124,7 @@ def show_grid(
         squeeze=False,
         layout="constrained",
         height_ratios=heights,
-        figsize=(width * len(rows[0]), width * sum(heights) + (0.7 if legend else 0.3)),
+        figsize=(width * len(rows[0]), width * sum(heights) + (0.7 if teachers else 0.3)),
     )
     low, high = limits or (None, None)
     for r, row in enumerate(rows):
@@ -129,8 +135,8 @@ def show_grid(
             axes[r][0].set_ylabel(row_titles[r])
     for axis, title in zip(axes[0], titles or []):
         axis.set_title(title, fontsize=10)
-    if legend:
-        teacher_legend(figure)
+    if teachers:
+        teacher_legend(figure, any(isinstance(each, FadedPicture) for each in teachers))
     return figure
 
 
@@ -182,7 +188,8 @@ def teacher_picture(
     teacher[found["to_vit"]], teacher[found["to_cnn"]] = 0, 1
     teacher[~found["valid"]] = IGNORE_INDEX
     picture = by_strength(teacher, TEACHERS, found.get("gap"))
-    return picture.repeat(cells, 0).repeat(cells, 1).view(TeacherPicture)
+    kind = FadedPicture if "gap" in found else TeacherPicture
+    return picture.repeat(cells, 0).repeat(cells, 1).view(kind)
 
 
 # %% ../nbs/kit/show.ipynb #named-codes

@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 import latex2mathml.converter
 import yaml
+from explorer_page import explorer_page
 from fastcore.docments import docments
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -244,6 +245,7 @@ def write_pages() -> dict:
     for file, page in PAGES.items():
         text = tables((ROOT / file).read_text())
         (pages / page).write_text(math(relink(text, str(Path(file).parent), ".ipynb")))
+    (pages / "explorer.md").write_text(explorer_page())
     files = [
         path.relative_to(ROOT / "collab_seg").with_suffix("")
         for path in (ROOT / "collab_seg").rglob("[a-z]*.py")
@@ -254,6 +256,7 @@ def write_pages() -> dict:
     nav = [
         {"Start": "index.md"},
         {"Course": course},
+        {"Explorer": "explorer.md"},
         {"How-to": howtos},
         {"Kit": [{"All of it": "kit.md"}, *kit]},
         {"Exercises": "assignments.md"},

@@ -100,3 +100,16 @@ def test_what_left_the_readme_has_a_page(site):
 def test_the_search_knows_the_losses(site):
     found = json.loads((site / "search" / "search_index.json").read_text())["docs"]
     assert sum("RegionBSD" in page["text"] or "RegionBSD" in page["title"] for page in found) > 2
+
+
+def test_the_site_has_a_first_look_at_the_explorer(site):
+    page = (site / "explorer.html").read_text()
+    look = page[page.index('<div class="ex">') : page.index("</article>")]
+    images = re.findall(r"<img [^>]*>", look)
+    assert len(images) == 2 + 9 * 4 and all(re.search(r'alt="[^"]{20,}"', x) for x in images)
+    assert look.count('type="radio"') == 6 and look.count(" checked") == 2
+    assert (
+        "<script" not in look
+        and "onclick" not in look
+        and "explorer.html" in (site / "index.html").read_text()
+    )

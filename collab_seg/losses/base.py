@@ -37,12 +37,12 @@ def check_map(
     if target.ndim != 3 or target.is_floating_point() or not target.numel():
         raise ValueError(
             f"target has shape {tuple(target.shape)} and type {target.dtype}; needed: (B, H, W) "
-            "whole numbers, one or more"
+            "whole numbers, one or more; drop a channel by target[:, 0], change the type by .long()"
         )
     if x.ndim != 4 or len(x) != len(target) or not x.numel():
         raise ValueError(
             f"{name} has shape {tuple(x.shape)}; needed: ({len(target)}, channels, h, w), "
-            "the batch of target, with one place or more"
+            "the batch of target, with one place or more; give outputs and labels of one batch"
         )
 
 
@@ -54,7 +54,7 @@ def _check_shapes(cnn, vit, target):
     if cnn.logits.shape[1] != vit.logits.shape[1]:
         raise ValueError(
             f"cnn.logits has {cnn.logits.shape[1]} classes, vit.logits {vit.logits.shape[1]}; "
-            "needed: as many"
+            "needed: as many; build both students for the same classes"
         )
 
 
@@ -71,7 +71,7 @@ def check_pair(
     if wrong.numel():
         raise ValueError(
             f"target holds label {wrong[0].item()}; needed: 0 to {classes - 1}, "
-            f"or {IGNORE_INDEX} for void"
+            f"or {IGNORE_INDEX} for void; set labels that are no class to {IGNORE_INDEX}"
         )
 
 

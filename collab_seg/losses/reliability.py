@@ -61,7 +61,8 @@ def _check_grid(output, label):
     grids = {tuple(x.shape[-2:]) for x in (output.logits, output.high)}
     if grids != {tuple(label.shape[-2:])}:
         raise ValueError(
-            f"label has grid {tuple(label.shape[-2:])}; needed: that of logits and high, {grids}"
+            f"label has grid {tuple(label.shape[-2:])}; needed: that of logits and high, {grids}; "
+            "use collab_seg.core.resize_label"
         )
 
 

@@ -41,7 +41,9 @@ def _must_agree(tables: dict) -> None:
                     "needed: runs that were scored on the same images"
                 )
         if [*_class_table(tables[first]).index] != [*_class_table(tables[other]).index]:
-            raise UserError(f"{first} and {other} have other classes; needed: the same")
+            raise UserError(
+                f"{first} and {other} have other classes; needed: the same, of one data set"
+            )
 
 
 # %% ../../nbs/kit/training_side_by_side.ipynb #cell-010
