@@ -35,7 +35,7 @@ class ImageConfig:
 
     data: str = "toyscapes"  # name of the data set; `collab-seg data list` shows all
     root: str | None = None  # folder of the data set; ToyScapes is computed and needs none
-    #: which images to learn from; train/5 is each fifth of them; camvid also has fit and held_out
+    #: which images to learn from; train/5 is each fifth; camvid has subsets, such as fit
     split: str = "train"
     #: own data: names with commas between, or a text file; default: ROOT/classes.txt
     classes: str | None = None

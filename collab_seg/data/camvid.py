@@ -22,18 +22,26 @@ from ..data.pairs import (
 
 # %% ../../nbs/kit/camvid.ipynb #cell-008
 HELD_OUT = "0006R0"  # one of the three sequences that CamVid's training images come from
+LATER = {"0001TP": 8160, "0006R0": 3330, "0016E5": 7200}  # sequence: where its last fifth begins
+SUBSETS = ("fit", "held_out", "earlier", "later")  # of train
 
 
 # %% ../../nbs/kit/camvid.ipynb #cell-009
 def _part(split: str) -> str:
-    "The folder of a split; those of fit and held_out lie in train's."
-    return "train" if split in ("fit", "held_out") else split
+    "The folder of a split; those of subsets lie in train's."
+    return "train" if split in SUBSETS else split
 
 
 # %% ../../nbs/kit/camvid.ipynb #cell-018
 def _is_in(split: str, image: Path) -> bool:
-    "Is an image of this folder in the split? Neighbouring frames are near-copies, so by sequence."
-    return _part(split) == split or image.name.startswith(HELD_OUT) == (split == "held_out")
+    "Is an image of this folder in the split? Neighbours are near-copies, so by long stretches."
+    sequence, _, frame = image.stem.partition("_")
+    if split in ("fit", "held_out"):
+        return (sequence == HELD_OUT) == (split == "held_out")
+    if split in ("earlier", "later"):  # frames are called 08160 or f03330
+        number = int("0" + "".join(filter(str.isdecimal, frame)))
+        return (number >= LATER.get(sequence, 10**9)) == (split == "later")
+    return True
 
 
 # %% ../../nbs/kit/camvid.ipynb #cell-016
@@ -101,7 +109,7 @@ CAMVID = register(
         void_ids=(11,),
         splits={"train": 367, "val": 101, "test": 233},
         load=load_camvid,
-        subsets=("fit", "held_out"),
+        subsets=SUBSETS,
         find=find_camvid,
         images=images_of_camvid,
     )
