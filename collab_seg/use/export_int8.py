@@ -16,7 +16,7 @@ import torch
 
 from ..config import DataConfig
 from ..core import UserError
-from ..data.reading import read_image, read_shape, resize_image
+from ..data.reading import read_scaled
 from ..data.scenes import Scenes, image_rows, thinned
 from ..data.sources import open_source
 from ..files import write_atomic
@@ -44,10 +44,9 @@ def spread(count: int, most: int) -> list[int]:
 
 
 # %% ../../nbs/kit/export_int8.ipynb #cell-008
-def as_fed(image: np.ndarray, size) -> np.ndarray:  # (H, W, 3) -> (1, 3, h, w), both uint8
-    "A picture at the size at which a run reads it."
-    pixels = torch.from_numpy(image).permute(2, 0, 1)
-    return resize_image(pixels, read_shape(*pixels.shape[1:], size))[None].contiguous().numpy()
+def as_fed(path, size, content: bytes | None = None) -> np.ndarray:  # (1, 3, h, w) uint8
+    "A picture as a run reads it; a file, or its bytes."
+    return read_scaled(path, size, content)[None].contiguous().numpy()
 
 
 # %% ../../nbs/kit/export_int8.ipynb #cell-011
@@ -57,7 +56,7 @@ def own_images(names, data: DataConfig, most: int) -> list[np.ndarray]:
     if not paths:
         raise UserError("images are all videos; needed: images, or folders with some")
     chosen = (paths[number] for number in spread(len(paths), most))
-    return [as_fed(read_image(path), data.short_side) for path in chosen]
+    return [as_fed(path, data.short_side) for path in chosen]
 
 
 # %% ../../nbs/kit/export_int8.ipynb #cell-012
@@ -69,7 +68,7 @@ def training_images(data: DataConfig, most: int) -> list[np.ndarray]:
     except UserError as error:
         raise UserError(f"{error}; to calibrate on images of your own: --images FOLDER") from None
     cells = (rows[number]["image"] for number in spread(len(rows), most))
-    return [as_fed(read_image(each["path"], each["bytes"]), data.read_size) for each in cells]
+    return [as_fed(each["path"], data.read_size, each["bytes"]) for each in cells]
 
 
 # %% ../../nbs/kit/export_int8.ipynb #cell-015
