@@ -64,7 +64,7 @@ LABEL_DIRS = tuple(
 def _folders(root: Path, names=None) -> list[Path]:
     "The folders in a folder, sorted; with these names only, in any case."
     with os.scandir(root) as entries:
-        found = [one for one in entries if one.is_dir() and not one.name.startswith(".")]
+        found = [one for one in entries if os.path.isdir(one) and not one.name.startswith(".")]
     found = sorted(map(Path, found))
     return [path for path in found if names is None or path.name.lower() in names]
 

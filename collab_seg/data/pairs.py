@@ -96,13 +96,20 @@ def _not_read(folder: Path, entries: list[os.DirEntry]) -> list[Problem]:
             f"{files} of {folder} end in {ending}, such as {example.name}; "
             "needed: PNG or JPEG (or remove them)"
         )
-    for inner in (Path(one) for one in entries if one.is_dir() and os.access(one, os.R_OK)):
+    for inner in (Path(one) for one in entries if _is_open_folder(one)):
         if count := sum(file.suffix.lower() in IMAGE_ENDINGS for file in inner.iterdir()):
             found.append(
                 f"{count} image{'s' * (count > 1)} of {inner} lie a folder deeper; "
                 f"needed: all of a split directly in {folder}"
             )
     return [Problem("not read", plain(line)) for line in found]
+
+
+def _is_open_folder(entry: os.DirEntry) -> bool:
+    "Is it a folder that we may read? Files are told from their entry, without a look at the disk."
+    if entry.is_file(follow_symlinks=False):
+        return False
+    return os.path.isdir(entry) and os.access(entry, os.R_OK)  # a link to itself is none
 
 
 # %% ../../nbs/kit/data_pairs.ipynb #cell-013
