@@ -37,7 +37,7 @@ def _is_in(split: str, image: Path) -> bool:
     "Is an image of this folder in the split? Neighbours are near-copies, so by long stretches."
     sequence, _, frame = image.stem.partition("_")
     if split in ("fit", "held_out"):
-        return (sequence == HELD_OUT) == (split == "held_out")
+        return image.name.startswith(HELD_OUT) == (split == "held_out")
     if split in ("earlier", "later"):  # frames are called 08160 or f03330
         number = int("0" + "".join(filter(str.isdecimal, frame)))
         return (number >= LATER.get(sequence, 10**9)) == (split == "later")

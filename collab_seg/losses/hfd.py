@@ -10,7 +10,6 @@ __all__ = [
     "ConvMLPTranslator",
     "cosine_distance",
     "HFD",
-    "hfd_loss",
 ]
 
 # %% ../../nbs/course/04_hfd.ipynb #cell-005
@@ -154,6 +153,7 @@ class HFD(DistillationLoss):
         return Directed(to_cnn, to_vit, {"to_cnn": valid, "to_vit": valid, "valid": valid})
 
 
+# %% ../../nbs/course/04_hfd.ipynb #ab6636ca
 def hfd_loss(distill, cnn, vit, kind=HFD, **further) -> HFD:
     "The loss that the settings of a run ask for."
     channels = cnn.low_channels, vit.low_channels

@@ -7,28 +7,19 @@ __all__ = ["mse_distance", "channel_distance"]
 
 # %% ../../nbs/kit/losses_hfd_parts.ipynb #cell-003
 import math
-from functools import partial
 
 import torch
-import torch.nn.functional as F
 
 from ..core import to_tokens
 from .base import masked_mean, unit
+from .region import region_mean
 
 
 # %% ../../nbs/kit/losses_hfd_parts.ipynb #cell-014
-def grid_means(x, valid, side: int):
-    "Mean of the non-void places of each window of `side` places, and whether it has any: maps."
-    weight = valid[:, None].to(x.dtype)
-    pool = partial(F.avg_pool2d, kernel_size=side, ceil_mode=True, divisor_override=1)
-    count = pool(weight)
-    return pool(x * weight) / count.clamp(min=1), count[:, 0] > 0
-
-
 def window_means(x, valid, reduction: int, windows: int):
-    "The same as tokens (B, M, C) and (B, M); windows are as large as the map needs."
+    "Mean of the non-void places of each window (B, M, C), and whether it has any (B, M)."
     side = max(reduction, math.ceil(max(x.shape[-2:]) / windows))
-    means, known = grid_means(x, valid, side)
+    means, known = region_mean(x, valid, side)
     return to_tokens(means), known.flatten(1)
 
 
@@ -38,7 +29,7 @@ def coarser(cnn, vit, valid, cells: int):
     side = math.ceil(max(valid.shape[-2:]) / cells) if cells else 1
     if side == 1:
         return cnn, vit, valid
-    (cnn, known), (vit, _) = grid_means(cnn, valid, side), grid_means(vit, valid, side)
+    (cnn, known), (vit, _) = region_mean(cnn, valid, side), region_mean(vit, valid, side)
     return cnn, vit, known
 
 
