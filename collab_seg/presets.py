@@ -49,7 +49,7 @@ PRESETS: dict[str, Config] = {
 PRESETS["few"] = replace(
     PRESETS["pocket"],
     data=replace(PRESETS["pocket"].data, split="train/40", unlabelled="rest"),
-    distill=DistillConfig(method="mean_pair", targets="hard", start=0.1),  # studies/few_tuning.toml
+    distill=DistillConfig(method="mean_pair", pseudo_balance=True),  # studies/few_choice.toml
     optim=replace(PRESETS["pocket"].optim, class_balance=0.5),
 )
 
