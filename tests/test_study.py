@@ -192,6 +192,25 @@ def test_an_uninterrupted_study_has_three_rows_a_run_in_the_order_of_the_plan(wh
     )
 
 
+def test_a_study_that_is_done_judges_the_bars_of_its_file(whole, place, tmp_path, capsys):
+    out, file = tmp_path / "out", tmp_path / "tiny.toml"
+    shutil.copytree(whole, out)
+    bars = """[[bars]]
+method = "pixel"
+student = "cnn"
+least = 99.0
+"""
+    file.write_text(HEAD + RUNS + bars)
+    asked = ["study", str(file), "--root", str(place / "data"), "--out", str(out), "--no-progress"]
+    assert main(asked) == 0
+    said = capsys.readouterr().out
+    line = next(line for line in said.splitlines() if "pixel - alone, cnn" in line)
+    assert "+99.0" in line and line.split()[-1] == "no"
+    file.write_text(HEAD + RUNS + bars.replace("pixel", "hfd"))
+    assert main(asked) == 2
+    assert "a method in bars 1 is 'hfd'; known: alone, pixel" in capsys.readouterr().err
+
+
 def test_killed_at_random_moments_no_row_is_lost_or_doubled(whole, start, tmp_path):
     moments, out = random.Random(0), tmp_path / "out"
     for _ in range(4):

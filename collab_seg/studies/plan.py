@@ -31,6 +31,7 @@ class StudyFile:
     score: str = "val"  # the split on which runs are scored; select nothing on test
     set: dict = field(default_factory=dict)  # changes of the preset, by section: optim.steps = 1800
     runs: tuple[dict, ...] = ()  # groups of runs
+    bars: tuple[dict, ...] = ()  # what has to come out, each a `Bar`
 
 
 # %% ../../nbs/kit/studies_plan.ipynb #cell-010
@@ -45,6 +46,17 @@ class RunGroup:
     vary: dict = field(default_factory=dict)
     # Names a method of the group in tables, such as "{method}"; default: method and what is set
     label: str = ""
+
+
+# %% ../../nbs/kit/studies_plan.ipynb #d63e6d3a
+@dataclass(frozen=True)
+class Bar:
+    "One [[bars]] of a study file: a method minus another, and what the mean must reach."
+
+    method: str = ""  # a label of the study
+    minus: tuple[str, ...] = ("alone",)  # labels; of several the best in the mean of both students
+    student: str = "both"  # whose mIoU: cnn, vit, average, or both, their mean
+    least: float = 0.0  # needed mean over the seeds, in points of mIoU
 
 
 # %% ../../nbs/kit/studies_plan.ipynb #cell-013
@@ -174,6 +186,7 @@ class StudyPlan:
     about: str  # one sentence
     score: str  # the split to score on
     runs: tuple[PlannedRun, ...]
+    bars: tuple[Bar, ...] = ()  # what has to come out
 
 
 # %% ../../nbs/kit/studies_plan.ipynb #cell-032
@@ -198,6 +211,21 @@ def each_once(runs: list[PlannedRun]) -> list[PlannedRun]:
     return runs
 
 
+# %% ../../nbs/kit/studies_plan.ipynb #1a742e3e
+def _known_bars(tables, labels) -> tuple[Bar, ...]:
+    "The bars of a study; UserError if one names a method or a student that is not there."
+    found = []
+    for number, table in enumerate(tables, 1):
+        bar = config_from_dict(Bar, table, f"bars {number}")
+        for label in (bar.method, *bar.minus):
+            one_of(f"a method in bars {number}", label, labels)
+        one_of(f"bars {number}: student", bar.student, ("cnn", "vit", "average", "both"))
+        if not bar.minus or bar.method in bar.minus:
+            raise UserError(f"bars {number}: minus is {list(bar.minus)}; needed: other methods")
+        found.append(bar)
+    return tuple(found)
+
+
 # %% ../../nbs/kit/studies_plan.ipynb #cell-033
 def make_plan(
     file: StudyFile,  # what a study file holds
@@ -219,7 +247,8 @@ def make_plan(
     if not found:
         raise UserError("there are no runs; needed: one [[runs]] with methods and seeds, or more")
     found.sort(key=lambda run: run.seed)  # stable: within a seed the file's order stays
-    return StudyPlan(file.name, file.about, file.score, tuple(each_once(found)))
+    bars = _known_bars(file.bars, list(dict.fromkeys(run.label for run in found)))
+    return StudyPlan(file.name, file.about, file.score, tuple(each_once(found)), bars)
 
 
 # %% ../../nbs/kit/studies_plan.ipynb #cell-036

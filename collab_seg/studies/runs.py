@@ -17,7 +17,9 @@ from tqdm.auto import tqdm
 
 from ..core import UserError
 from ..files import read_json, write_atomic
+from .bars import judged
 from .plan import PlannedRun, StudyPlan
+from .results import read_results
 from .state import collect, done_runs, json_or_none, lock_of, run_files, standings
 from ..training.evaluate import score_run
 from ..training.loop import train
@@ -158,6 +160,9 @@ def finish(study: StudyPlan, runs, out, attempt: str) -> None:
     done = sum(found[run.key].word == "done" for run in runs)
     elsewhere = len(runs) - done - len(failed)
     others = f", {elsewhere} are with other processes" if elsewhere else ""
-    print(f"{done} of {len(runs)} runs are done{others}: {Path(out) / study.name}.csv")
+    table = Path(out) / f"{study.name}.csv"
+    print(f"{done} of {len(runs)} runs are done{others}: {table}")
+    if study.bars and done == len(study.runs):
+        print(judged(study.bars, read_results(table)).to_string(index=False))
     if failed:
         raise UserError(f"{len(failed)} of {len(runs)} runs failed: {'; '.join(failed)}")
