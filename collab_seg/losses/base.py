@@ -116,6 +116,14 @@ def class_balanced_mean(
     return processes() * (sums / counts.clamp(min=1)).sum() / (counts > 0).sum().clamp(min=1)
 
 
+# %% ../../nbs/kit/losses_base.ipynb #7b3bde61
+def mean_by(balance: str, values, mask, label, num_classes: int) -> torch.Tensor:  # scalar
+    "The mean over the masked pixels (`pixel`), or over those of each class first (`class`)."
+    if balance == "class":
+        return class_balanced_mean(values, mask, label, num_classes)
+    return masked_mean(values, mask)
+
+
 # %% ../../nbs/kit/losses_base.ipynb #cell-016
 def unit(
     x,  # (B, C, h, w)
