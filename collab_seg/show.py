@@ -89,7 +89,7 @@ class FadedPicture(TeacherPicture):
 
 
 # %% ../nbs/kit/show.ipynb #cell-023
-def legend_below(figure, names, colours, title=None) -> None:
+def legend(figure, names, colours, title=None) -> None:
     "What the colours of a figure mean, below its pictures."
     from matplotlib.patches import Patch  # takes a second, and most commands draw nothing
 
@@ -102,7 +102,7 @@ def teacher_legend(figure, fades: bool) -> None:
     "The legend of teachers, below the pictures of a figure."
     names = ("the CNN teaches", "the ViT teaches", "nobody", "void")
     strength = f"full colour: the students' errors differ by {FULL_GAP} nats or more"
-    legend_below(figure, names, (*TEACHERS, (0, 0, 0)), strength if fades else None)
+    legend(figure, names, (*TEACHERS, (0, 0, 0)), strength if fades else None)
 
 
 # %% ../nbs/kit/show.ipynb #3efae625

@@ -116,14 +116,6 @@ def class_balanced_mean(
     return processes() * (sums / counts.clamp(min=1)).sum() / (counts > 0).sum().clamp(min=1)
 
 
-# %% ../../nbs/kit/losses_base.ipynb #7b3bde61
-def mean_by(balance: str, values, mask, label, num_classes: int) -> torch.Tensor:  # scalar
-    "The mean over the masked pixels (`pixel`), or over those of each class first (`class`)."
-    if balance == "class":
-        return class_balanced_mean(values, mask, label, num_classes)
-    return masked_mean(values, mask)
-
-
 # %% ../../nbs/kit/losses_base.ipynb #cell-016
 def unit(
     x,  # (B, C, h, w)
@@ -219,6 +211,14 @@ def align(
     "Check both outputs and bring them to one grid; ValueError if they do not fit together."
     check_pair(cnn, vit, target)
     return Aligned(*on_one_grid(cnn, vit), target)
+
+
+# %% ../../nbs/kit/losses_base.ipynb #da25d9c7
+def mean_by(balance: str, values, mask, both: Aligned) -> torch.Tensor:  # scalar
+    "The mean over the masked pixels (`pixel`), or over those of each class first (`class`)."
+    if balance == "class":
+        return class_balanced_mean(values, mask, both.label, both.cnn.logits.shape[1])
+    return masked_mean(values, mask)
 
 
 # %% ../../nbs/kit/losses_base.ipynb #cell-027

@@ -85,14 +85,11 @@ class PixelBSD(SelectiveLoss):
 
     def directed(self, both) -> Directed:
         "The KL of each pixel, each direction's mean over its own."
-        maps, classes = self.masks(both), both.cnn.logits.shape[1]
+        maps = self.masks(both)
         logs = [(s.logits / self.temperature).log_softmax(1) for s in (both.cnn, both.vit)]
-        kls = [self.temperature**2 * log_kl(*pair) for pair in (logs, logs[::-1])]
-        means = [
-            mean_by(self.balance, kl, maps[way], both.label, classes)
-            for kl, way in zip(kls, ("to_cnn", "to_vit"))
-        ]
-        return Directed(*means, maps)
+        to_cnn, to_vit = (self.temperature**2 * log_kl(*pair) for pair in (logs, logs[::-1]))
+        ways = ((to_cnn, maps["to_cnn"]), (to_vit, maps["to_vit"]))
+        return Directed(*(mean_by(self.balance, kl, mask, both) for kl, mask in ways), maps)
 
 
 # %% ../../nbs/course/06_pixel_bsd.ipynb #cell-024
