@@ -89,18 +89,32 @@ class FadedPicture(TeacherPicture):
 
 
 # %% ../nbs/kit/show.ipynb #cell-023
-def teacher_legend(figure, fades: bool) -> None:
-    "The legend of teachers, below the pictures of a figure."
+def legend(figure, names, colours, title=None) -> None:
+    "What the colours of a figure mean, below its pictures."
     from matplotlib.patches import Patch  # takes a second, and most commands draw nothing
 
-    names = ("the CNN teaches", "the ViT teaches", "nobody", "void")
-    colours = np.array([*TEACHERS, (0, 0, 0)]) / 255
-    patches = [Patch(color=colour, label=name) for name, colour in zip(names, colours)]
-    strength = f"full colour: the students' errors differ by {FULL_GAP} nats or more"
+    patches = [Patch(color=np.array(c) / 255, label=name) for name, c in zip(names, colours)]
     style = {"ncols": 4, "frameon": False, "fontsize": 8, "title_fontsize": 8}
-    figure.legend(
-        handles=patches, title=strength if fades else None, loc="outside lower center", **style
-    )
+    figure.legend(handles=patches, title=title, loc="outside lower center", **style)
+
+
+def teacher_legend(figure, fades: bool) -> None:
+    "The legend of teachers, below the pictures of a figure."
+    names = ("the CNN teaches", "the ViT teaches", "nobody", "void")
+    strength = f"full colour: the students' errors differ by {FULL_GAP} nats or more"
+    legend(figure, names, (*TEACHERS, (0, 0, 0)), strength if fades else None)
+
+
+# %% ../nbs/kit/show.ipynb #3efae625
+def colour_bar(figure, label: str) -> None:
+    "One bar for all maps of numbers in a figure, with a point where a number lies beyond it."
+    images = [image for axis in figure.axes for image in axis.images]
+    maps = [image for image in images if image.get_array().ndim == 2]
+    low, high = maps[0].get_clim()
+    below = any(image.get_array().min() < low for image in maps)
+    above = any(image.get_array().max() > high for image in maps)
+    extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]
+    figure.colorbar(maps[0], ax=figure.axes, label=label, extend=extend)
 
 
 # %% ../nbs/kit/show.ipynb #cell-011
@@ -111,6 +125,7 @@ def show_grid(
     width=2.4,  # inches a column
     cmap="viridis",  # colours of (H, W) arrays
     limits=None,  # (lowest, highest) of (H, W) arrays; None fits each picture
+    scale=None,  # what (H, W) arrays show, written at a colour bar for all of them
 ):
     "Draw a grid of images and return the matplotlib figure."
     import matplotlib.pyplot as plt  # takes a second, and most commands draw nothing
@@ -135,6 +150,8 @@ def show_grid(
             axes[r][0].set_ylabel(row_titles[r])
     for axis, title in zip(axes[0], titles or []):
         axis.set_title(title, fontsize=10)
+    if scale:
+        colour_bar(figure, scale)
     if teachers:
         teacher_legend(figure, any(isinstance(each, FadedPicture) for each in teachers))
     return figure

@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 CHAPTERS = sorted((ROOT / "nbs" / "course").glob("*.ipynb"))
+PAGES = CHAPTERS + sorted((ROOT / "nbs" / "howto").glob("*.ipynb"))
 TURN, GUESS, FOLDED = "**Your turn**", "**Guess", "<details>"
 
 
@@ -47,6 +48,18 @@ def test_a_picture_comes_soon(path):
     else:
         raise AssertionError("no picture at all")
     assert read <= most
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_is_read_in_one_sitting(path):
+    """At most 200 lines of code; plumbing lives in nbs/kit, and checks for maintainers in tests/."""
+    assert sum(code_lines(source) for kind, source, _ in cells_of(path) if kind == "code") <= 200
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_no_cell_that_a_learner_reads_is_long(path):
+    sizes = [code_lines(source) for kind, source, _ in cells_of(path) if kind == "code"]
+    assert max(sizes) <= 30
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

@@ -213,6 +213,14 @@ def align(
     return Aligned(*on_one_grid(cnn, vit), target)
 
 
+# %% ../../nbs/kit/losses_base.ipynb #da25d9c7
+def mean_by(balance: str, values, mask, both: Aligned) -> torch.Tensor:  # scalar
+    "The mean over the masked pixels (`pixel`), or over those of each class first (`class`)."
+    if balance == "class":
+        return class_balanced_mean(values, mask, both.label, both.cnn.logits.shape[1])
+    return masked_mean(values, mask)
+
+
 # %% ../../nbs/kit/losses_base.ipynb #cell-027
 class DistillationLoss(nn.Module):
     "The form of every loss between two students: checked, in full precision, one scalar a way."

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from ..core import IGNORE_INDEX
 from .base import masked_mean, unit
-from .hfd import channel_distance
+from .hfd_parts import channel_distance
 from .methods import add_loss
 from .others import Mutual
 from .region import region_mean

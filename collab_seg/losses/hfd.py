@@ -19,7 +19,7 @@ from torch import nn
 
 from ..core import Directed, one_of, to_map, to_tokens
 from .base import DistillationLoss, masked_mean, unit
-from .hfd_parts import channel_distance, coarser, mse_distance, window_means
+from .hfd_parts import OTHER_DISTANCES, attend, coarser, window_means
 from .methods import add_term
 
 
@@ -71,13 +71,9 @@ class AttentionTranslator(nn.Module):
         tokens, size = to_tokens(x), x.shape[-2:]
         queries = self.norm(tokens)
         source, known = window_means(to_map(queries, size), valid, *self.window)
-        parts = (self.q(queries), *self.kv(source).chunk(2, dim=-1))
-        q, k, v = (t.unflatten(2, (self.heads, -1)).transpose(1, 2) for t in parts)
-        # an all-void image stays finite: its windows get -1e9, not minus infinity
-        void = torch.where(known, 0.0, -1e9).to(x.dtype)[:, None, None]
-        void = void.expand(-1, -1, q.shape[2], -1)
-        gathered = F.scaled_dot_product_attention(q, k, v, attn_mask=void)
-        return to_map(self.project(tokens + self.mix(gathered.transpose(1, 2).flatten(2))), size)
+        keys, values = self.kv(source).chunk(2, dim=-1)
+        gathered = attend(self.q(queries), keys, values, known, self.heads)
+        return to_map(self.project(tokens + self.mix(gathered)), size)
 
 
 # %% ../../nbs/course/04_hfd.ipynb #cell-017
@@ -116,7 +112,7 @@ def cosine_distance(
 
 
 # %% ../../nbs/course/04_hfd.ipynb #cell-023
-HFD_DISTANCES = {"cosine": cosine_distance, "mse": mse_distance, "channel": channel_distance}
+HFD_DISTANCES = {"cosine": cosine_distance} | OTHER_DISTANCES
 
 
 # %% ../../nbs/course/04_hfd.ipynb #cell-026

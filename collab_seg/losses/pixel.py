@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from ..core import IGNORE_INDEX, Directed, UserError, one_of
-from ..losses.base import SelectiveLoss, class_balanced_mean, directions, masked_mean, pixel_errors
+from .base import SelectiveLoss, directions, mean_by, pixel_errors
 from .methods import add_term
 
 
@@ -89,12 +89,7 @@ class PixelBSD(SelectiveLoss):
         logs = [(s.logits / self.temperature).log_softmax(1) for s in (both.cnn, both.vit)]
         to_cnn, to_vit = (self.temperature**2 * log_kl(*pair) for pair in (logs, logs[::-1]))
         ways = ((to_cnn, maps["to_cnn"]), (to_vit, maps["to_vit"]))
-        return Directed(*(self._mean(kl, mask, both) for kl, mask in ways), maps)
-
-    def _mean(self, values, mask, both):
-        if self.balance == "class":
-            return class_balanced_mean(values, mask, both.label, both.cnn.logits.shape[1])
-        return masked_mean(values, mask)
+        return Directed(*(mean_by(self.balance, kl, mask, both) for kl, mask in ways), maps)
 
 
 # %% ../../nbs/course/06_pixel_bsd.ipynb #cell-024

@@ -87,12 +87,15 @@ def region_affinity(own, peer, valid, size, temperature: float = 0.1):
     return (rows[1].exp() * (rows[1] - rows[0])).sum(2).unflatten(1, has.shape[1:])
 
 
-REGION_DISTANCES = {
-    "cosine": region_cosine,
-    "mse": region_mse,
-    "cells": region_cells,
-    "affinity": region_affinity,
-}
+REGION_DISTANCES = {"cosine": region_cosine, "mse": region_mse,
+                    "cells": region_cells, "affinity": region_affinity}  # fmt: skip
+
+
+# %% ../../nbs/course/05_region_bsd.ipynb #6264df0f
+def projections(cnn_channels, vit_channels, distance) -> tuple:
+    "Each student's 1x1 layer to its peer's width; similarities need no common width."
+    kind = nn.Identity if distance == "affinity" else nn.Conv2d
+    return kind(cnn_channels, vit_channels, 1), kind(vit_channels, cnn_channels, 1)
 
 
 # %% ../../nbs/course/05_region_bsd.ipynb #cell-032
@@ -112,9 +115,7 @@ class RegionBSD(SelectiveLoss):
             raise UserError(f"region_size is {size}; needed: 1 or more")
         self.size = size
         self.distance = REGION_DISTANCES[one_of("region_distance", distance, REGION_DISTANCES)]
-        projected = distance != "affinity"  # similarities need no common width
-        self.from_cnn = nn.Conv2d(cnn_channels, vit_channels, 1) if projected else nn.Identity()
-        self.from_vit = nn.Conv2d(vit_channels, cnn_channels, 1) if projected else nn.Identity()
+        self.from_cnn, self.from_vit = projections(cnn_channels, vit_channels, distance)
 
     def choose(self, both) -> dict:
         "The student with the lower mean error in a region teaches it."

@@ -95,10 +95,7 @@ class DeepLabDecoder(nn.Module):
 
 
 # %% ../../nbs/course/02_cnn.ipynb #cell-019
-DECODERS = {  # smp: that of segmentation_models.pytorch
-    "own": {},
-    "smp": {"low_width": 48, "units": 1, "corners": True},
-}
+DECODERS = {"own": {}, "smp": {"low_width": 48, "units": 1, "corners": True}}
 
 
 # %% ../../nbs/course/02_cnn.ipynb #cell-021
@@ -118,10 +115,7 @@ def cnn_student(
 
 
 # %% ../../nbs/course/02_cnn.ipynb #cell-024
-for _place, _knows in (
-    ("cnn", lambda name: True),
-    ("vit", timm.is_model),
-):  # two CNNs are a control
+for _place, _knows in (("cnn", lambda name: True), ("vit", timm.is_model)):  # two CNNs: a control
     add_architecture(
         "*",
         lambda name, num_classes, c: cnn_student(

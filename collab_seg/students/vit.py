@@ -62,10 +62,8 @@ class EfficientSelfAttention(nn.Module):
         tokens,  # (B, N, C)
         grid,  # (h, w), N = h * w
     ):  # (B, N, C)
-        q = _split(self.q(tokens), self.heads)
-        k, v = (
-            _split(part, self.heads) for part in self.kv(self._source(tokens, grid)).chunk(2, -1)
-        )
+        keys_values = self.kv(self._source(tokens, grid)).chunk(2, -1)
+        q, k, v = (_split(part, self.heads) for part in (self.q(tokens), *keys_values))
         mixed = F.scaled_dot_product_attention(q, k, v)  # (B, heads, N, C / heads)
         return self.proj(mixed.transpose(1, 2).flatten(2))
 
