@@ -14,6 +14,7 @@ _LIMITS = {  # setting: the lowest and the highest value; NaN lies outside of ev
     "void": (0, 255),
     "label_values": (0, 255),
     "size": (32, 8192),
+    "short_side": (32, 8192),
     "crop": (32, 8192),
     "scale": (0.01, 100),
     "workers": (0, 256),

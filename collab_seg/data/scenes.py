@@ -211,15 +211,16 @@ class Scenes(torch.utils.data.Dataset):
     def __len__(self):
         return len(self.rows)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index):  # a number; without a cache also a row, not yet decoded
         return self._kept.get(index, self._read) if self._kept else self._read(index)
 
     def _read(self, index):
-        image, label = _tensors(self.source, self.rows[index], self.size)
+        row = index if isinstance(index, dict) else self.rows[index]
+        image, label = _tensors(self.source, row, self.size)
         if self.size is None:
             return image, label
         shape = read_shape(*label.shape, self.size)  # a large image came reduced
-        if _is_stretched(label.shape, shape, self.size):
+        if row is not index and _is_stretched(label.shape, shape, self.size):
             self.stretched.add(index)
         if not self.keep_label_size and label.shape != shape:
             label = resize_label(label, shape)
