@@ -19,6 +19,7 @@ from .base import Source, as_dataset, image_paths, with_label
 from .layouts import say_once
 from .pairs import IMAGE_ENDINGS, first_problem
 from .reading import read_pair, read_shape, resize_image, undecoded
+from .stream import StreamedRows
 from ..files import read_text
 from ..show import colorize, save_figure, show_grid
 
@@ -205,6 +206,7 @@ class Scenes(torch.utils.data.Dataset):
         self.source, self.split, self.size = source, split, size
         self.rows = split_rows(source, split, root) if rows is None else rows
         self.keep_label_size = keep_label_size
+        cache = cache and not isinstance(self.rows, StreamedRows)
         self._kept = Kept(cache_mb, len(self.rows)) if cache else None
         self.stretched = set()  # numbers of the images so far that `size` gave another shape
 
