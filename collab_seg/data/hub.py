@@ -189,10 +189,12 @@ def hub_source(
         raise UserError(
             "hf needs --root: the folder of a data set, or its name on the Hugging Face hub"
         )
-    found = read_hf(settings.root, settings.streaming)
+    if "://" in settings.root:  # a server that does not answer is named first
+        read_hf(settings.root, settings.streaming)
     with beside(settings.root, LABELS_FILE) as path:
         whole = path.is_file()
         labels, splits = _written_labels(settings, path) if whole else (own_labels(settings), None)
+    found = read_hf(settings.root, settings.streaming)
     if settings.streaming:
         _can_be_streamed(settings, splits or found)
     if splits is None:
