@@ -61,8 +61,8 @@ class ImageConfig:
     #: own data without a val part: hold out this share of train, chosen by a hash of the names
     val_fraction: float = 0.1
     image_column: str | None = None  # hf: the column of the images; default: image
-    #: hf: the column of the label images; default: label, annotation or the like
-    label_column: str | None = None
+    label_column: str | None = None  # hf: that of the label images; default: label or the like
+    streaming: bool = False  # hf: Parquet files stay where they are, and are read row by row
 
 
 # %% ../nbs/kit/config.ipynb #cell-007

@@ -14,6 +14,7 @@ _LIMITS = {  # setting: the lowest and the highest value; NaN lies outside of ev
     "void": (0, 255),
     "label_values": (0, 255),
     "size": (32, 8192),
+    "short_side": (32, 8192),
     "crop": (32, 8192),
     "scale": (0.01, 100),
     "workers": (0, 256),
@@ -80,6 +81,8 @@ def check_ranges(
     _need(one, "label_name", pattern, needed)
     both = getattr(part, "unlabelled_split", None) and part.unlabelled == "rest"
     _need(not both, "unlabelled", "rest", "this or unlabelled_split, one of them; or a folder")
+    own = not getattr(part, "streaming", False) or part.data == "hf"
+    _need(own, "streaming", f"True with {getattr(part, 'data', '')}", "--data hf with it")
     for name in _SHARES:
         _need(0 <= getattr(part, name, 0) < 1, name, getattr(part, name, 0), "from 0 to below 1")
     return part

@@ -1,6 +1,7 @@
 """Many files and large photos: the quick ways find and read what the plain ways do."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,12 +13,14 @@ from collab_seg.core import UserError
 from collab_seg.data.camvid import find_camvid, load_camvid
 from collab_seg.data.folder import find_folder
 from collab_seg.data.pairs import load_pairs, plain_names, plain_pairs
+from collab_seg.data.parquet import convert
 from collab_seg.data.reading import read_image, read_pair, read_scaled, read_shape, resize_image
 from collab_seg.data.scenes import Scenes
 from collab_seg.data.sources import open_source
 from collab_seg.data.unlabelled import UnlabelledScenes
 from collab_seg.data.views import Augmented
 from collab_seg.training.data import make_batches
+from collab_seg.use import cli
 
 SETTINGS = DataConfig(data="folder", classes="rest,road", size=(64, 64), crop=(64, 64))
 
@@ -175,3 +178,65 @@ def test_a_photo_with_a_preview_is_reduced_as_well(tmp_path):
     read, expected = read_scaled(tmp_path / "a.jpg", 128), whole(tmp_path / "a.jpg")
     expected = resize_image(expected, read.shape[1:])
     assert (read.int() - expected).abs().float().mean() < 0.5 and expected.shape[1] == 128
+
+
+# Pictures stored at the size at which they are read
+
+
+def stored(source, root, out, side, **settings):
+    "What `convert` has stored at a shorter side, opened."
+    convert(source, root, out, progress=False, short_side=side)
+    return open_source(DataConfig(data="hf", root=str(out), **settings))
+
+
+@pytest.mark.parametrize("turned, coloured", [(True, False), (False, True)])
+def test_what_is_stored_small_is_what_training_reads(turned, coloured, tmp_path):
+    note, root = Image.Exif(), tmp_path / "mine"
+    note[0x0112] = 6 if turned else 1
+    random = np.random.default_rng(0)
+    for number, shape in enumerate(((2001, 3003), (129, 130), (128, 300), (40, 900))):
+        save(root / "images" / f"{number}.jpg", street(*shape), quality=90, exif=note)
+        label = random.integers(0, 3, shape[:: -1 if turned else 1], np.uint8)
+        colours = np.array([(9, 9, 9), (0, 200, 0), (1, 2, 3)], np.uint8)
+        save(root / "labels" / f"{number}.png", colours[label] if coloured else label + 5)
+    given = {"label_values": (5, 6), "void": (7,)}
+    if coloured:
+        (tmp_path / "colours.txt").write_text("rest 9 9 9\nroad 0 200 0\nvoid 1 2 3\n")
+        given = {"palette": str(tmp_path / "colours.txt"), "classes": None}
+    own = dataclasses.replace(SETTINGS, root=str(root), val_fraction=0.0, **given)
+    source = dataclasses.replace(open_source(own), splits={"train": None})
+    small = stored(source, root, tmp_path / "small", 128)
+    large = Scenes(source, "train", root, 128)
+    read = Scenes(small, "train", tmp_path / "small", 128)
+    assert len(large) == len(read) == 4 and small.classes == ("rest", "road")
+    for number in range(4):
+        for one, other in zip(large[number], read[number]):
+            assert torch.equal(one, other)
+    names = [Path(row["image"]["path"]).name for row in read.rows]
+    assert names == ["0.png", "1.png", "2.jpg", "3.jpg"]  # small ones keep their bytes
+    assert read.rows[3]["image"]["bytes"] == (root / "images" / "3.jpg").read_bytes()
+    assert small.void_ids == () and read[0][1].unique().tolist() == [0, 1, 255]
+
+
+def test_storing_small_says_what_is_wrong(tmp_path, capsys):
+    root = town(tmp_path / "mine", ["a", "b"])
+    mine = "data convert folder --classes rest,road --val-fraction 0 --no-progress --split train"
+    command = [*mine.split(), "--root", str(root), "--out", str(tmp_path / "out"), "--short-side"]
+    for side, needed in (("0", "from 32 to 8192"), ("-3", "from 32"), ("9000", "to 8192"),
+                         ("12.5", "a whole number"), ("large", "a whole number")):  # fmt: skip
+        assert cli.main([*command, side]) == 2
+        said = capsys.readouterr().err
+        assert needed in said and side in said and said.count("\n") == 1, said
+    assert not (tmp_path / "out").exists()
+    assert cli.main([*command, "64"]) == 0
+    said = capsys.readouterr().err
+    assert said == (
+        "note: 2 of 2 images are stored at their own size: a shorter side of 64 or less is not "
+        "enlarged\n"
+    )
+    assert cli.main([*command, "64"]) == 2 and "is there already" in capsys.readouterr().err
+    save(root / "labels" / "b.png", np.zeros((40, 40), np.uint8))
+    command[command.index(str(tmp_path / "out"))] = str(tmp_path / "new")
+    assert cli.main([*command, "32"]) == 2
+    assert "its image 64x64; needed: the same size" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists() and not list(tmp_path.glob(".*"))

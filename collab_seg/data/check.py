@@ -26,6 +26,7 @@ from .classes import LABEL_FIELDS
 from .pairs import MissingSplit, Problem, each_row, problem_of, same_size
 from .reading import label_numbers, open_cell, read_label, undecoded, upright_size
 from .scenes import labelled_rows, split_rows
+from .stream import StreamedRows
 from ..files import cache_folder, read_json, write_atomic
 
 
@@ -225,7 +226,7 @@ def check_before(
     source: Source,  # made from these settings
     progress: bool = True,  # show a bar where a terminal is
 ) -> None:
-    "Read all training and validation files; UserError names the first one that is wrong."
+    "Read all training and validation files, of streamed ones a few; UserError names a wrong one."
     if not source.needs_root:  # computed
         return
     for split in dict.fromkeys([settings.split, *({"val"} & {*source.splits})]):
@@ -250,6 +251,9 @@ def check_before(
 # %% ../../nbs/kit/data_check.ipynb #cell-025
 def _checked(source: Source, rows, split: str, progress: bool) -> tuple[list[Problem], list[str]]:
     "Problems and notes of some rows; files that were fine, and are as they were, are not read."
+    if isinstance(rows, StreamedRows):  # a look at all would take as long as an epoch
+        found = each_row(rows.head(), partial(_scan_row, source), f"check {split}", progress)
+        return [problem for _, (problem, _) in found if problem], []
     stamp = cache_folder() / "checked" / f"{_rows_sha(source, rows, split)}.json"
     with contextlib.suppress(UserError):
         return [], read_json(stamp, ["notes"])["notes"]

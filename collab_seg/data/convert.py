@@ -21,7 +21,7 @@ from .coco import read_coco
 from .labelme import read_labelme
 from .layouts import SPLIT_NAMES, in_val
 from .outlined import DrawnRows, Outlines, Picture
-from .parquet import convert, must_be_free, write_splits
+from .parquet import convert, made_smaller, must_be_free, write_splits
 from .yolo import read_yolo, roboflow_source
 
 
@@ -86,6 +86,7 @@ def convert_foreign(
     drawn_on: str | None = None,  # photos stored turned: outlined upright or as stored?
     split: str | None = None,  # only this part
     progress: bool = True,  # show a bar for each split
+    short_side: int | None = None,  # store larger pictures at this shorter side; None: as they are
 ) -> Path:  # `out`
     "Write data of a foreign format as Parquet files with drawn labels."
     only_used(name, settings, annotations, background, drawn_on)
@@ -94,13 +95,14 @@ def convert_foreign(
         source = roboflow_source(settings)
         if split:
             source = replace(source, splits={one_of("split", split, source.splits): None})
-        return convert(source, settings.root, out, progress)
+        return convert(source, settings.root, out, progress, short_side)
     found = FOREIGN[name](settings, annotations, background)
     found.splits = ready_splits(found, settings.val_fraction)
     chosen = [one_of("split", split, found.splits)] if split else [*found.splits]
     rows = {part: DrawnRows(found, part, drawn_on) for part in chosen}
-    table = {"from": name, **labels_of(_drawn_source(name, found))}
-    written = write_splits(rows, table, found.root, out, progress)
+    tables, source = made_smaller(rows, _drawn_source(name, found), short_side)
+    table = {"from": name, **labels_of(source)}
+    written = write_splits(tables, table, found.root, out, progress)
     _say_the_rest(found, rows)
     return written
 

@@ -19,6 +19,7 @@ from .classes import LABEL_FIELDS, labels_from, own_labels
 from .layouts import SPLIT_NAMES, in_val, say_once
 from .pairs import MissingSplit
 from .reading import undecoded
+from .stream import beside, streamed_splits
 from ..files import read_json
 from ..hub import quick_hub
 
@@ -26,8 +27,9 @@ from ..hub import quick_hub
 # %% ../../nbs/kit/data_hub.ipynb #cell-008
 @lru_cache(maxsize=4)
 def read_hf(
-    root: str,  # a folder, or a name on the hub
-) -> dict:  # split -> datasets.Dataset
+    root: str,  # a folder, or a name on the hub; streaming: also an address such as s3://...
+    streaming: bool = False,  # leave the images where they are
+) -> dict:  # split -> datasets.Dataset, or StreamedRows
     "All splits of a Hugging Face data set by name; UserError, one line, if it cannot be had."
     from datasets import Dataset, load_dataset, load_from_disk  # takes a second to import
 
@@ -35,9 +37,15 @@ def read_hf(
         raise UserError(f"{root} is a file; needed: --root, the folder that it lies in")
     marks = ("dataset_dict.json", "state.json")
     saved = any(os.path.isfile(os.path.join(root, mark)) for mark in marks)
-    with contextlib.nullcontext("") if os.path.isdir(root) else quick_hub() as reason:
+    near = os.path.isdir(root) or "://" in root
+    with contextlib.nullcontext("") if near else quick_hub() as reason:
         try:  # data only: no script of a data set is run; who wants a fixed state saves a copy
-            found = load_from_disk(root) if saved else load_dataset(root)  # nosec B615 # see above
+            if streaming:
+                found = streamed_splits(root)
+            else:
+                found = load_from_disk(root) if saved else load_dataset(root)  # nosec B615 # above
+        except UserError:
+            raise
         except Exception as error:  # it raises many kinds, some of several lines
             raise _not_had(error, root, reason) from None
     found = {"train": found} if isinstance(found, Dataset) else dict(found)
@@ -144,7 +152,7 @@ def images_of_hf(settings: ImageConfig, root, split: str, whole: bool = False):
 # %% ../../nbs/kit/data_hub.ipynb #cell-029
 def _split(settings: ImageConfig, root, split: str, whole: bool):
     "The rows of a split with all their columns; without a part val, some of train are held out."
-    found, part = read_hf(str(root)), split
+    found, part = read_hf(str(root), settings.streaming), split
     if whole and split not in found:
         raise MissingSplit(
             f"{root} has no file of {split}, which {LABELS_FILE} names; needed: the whole folder"
@@ -181,10 +189,14 @@ def hub_source(
         raise UserError(
             "hf needs --root: the folder of a data set, or its name on the Hugging Face hub"
         )
-    path = Path(settings.root) / LABELS_FILE
-    whole = path.is_file()
-    labels, splits = _written_labels(settings, path) if whole else (own_labels(settings), None)
-    found = read_hf(settings.root)
+    if "://" in settings.root:  # a server that does not answer is named first
+        read_hf(settings.root, settings.streaming)
+    with beside(settings.root, LABELS_FILE) as path:
+        whole = path.is_file()
+        labels, splits = _written_labels(settings, path) if whole else (own_labels(settings), None)
+    found = read_hf(settings.root, settings.streaming)
+    if settings.streaming:
+        _can_be_streamed(settings, splits or found)
     if splits is None:
         held_out = ["val"] if "val" not in found and "train" in found else []
         splits = dict.fromkeys([*found, *held_out])
@@ -196,6 +208,26 @@ def hub_source(
         images=partial(images_of_hf, settings, whole=whole),
         **labels,
     )
+
+
+# %% ../../nbs/kit/data_hub.ipynb #can-stream
+def _can_be_streamed(settings: ImageConfig, splits) -> None:
+    "UserError for what needs the names or labels of all images before they are read."
+    own, other = (settings.split or "train").partition("/")[0], settings.unlabelled_split or ""
+    given = {
+        "labelled": settings.labelled,
+        "unlabelled": settings.unlabelled,
+        "unlabelled_split": other.partition("/")[0] == own and other,
+    }
+    if said := [f"{name} is {value}" for name, value in given.items() if value]:
+        needed = "--unlabelled-split with another part than that with labels, or no --streaming"
+        raise UserError(f"{said[0]}, and streamed images are not told apart; needed: {needed}")
+    if "val" not in splits:
+        needed = "shards of its own for val, such as val-00000-of-00001.parquet, or no --streaming"
+        raise UserError(
+            f"{settings.root} has no part val, and none is held out of streamed images; "
+            f"needed: {needed}"
+        )
 
 
 # %% ../../nbs/kit/data_hub.ipynb #cell-024

@@ -10,6 +10,8 @@ import contextlib
 import json
 import os
 import shutil
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -18,9 +20,11 @@ from ..core import UserError
 from .base import Source, pair_features
 from .classes import labels_of
 from .hub import LABELS_FILE
-from .pairs import MissingSplit
-from .reading import undecoded
+from .pairs import IMAGE_ENDINGS, MissingSplit
+from .reading import read_pair, undecoded, upright_size
+from .scenes import Scenes
 from ..files import write_atomic
+from ..show import png_bytes
 
 
 # %% ../../nbs/kit/data_parquet.ipynb #cell-006
@@ -60,17 +64,59 @@ def write_parquet(path: Path, rows, root, progress: bool = True) -> None:
             bar.update(len(part))
 
 
+# %% ../../nbs/kit/data_parquet.ipynb #size-rows
+class SmallerRows:
+    "Rows as training reads them at a shorter side, as PNG files; none is enlarged."
+
+    def __init__(self, source: Source, rows, short_side: int):
+        self.source, self.rows, self.short_side = source, rows, short_side
+        self.scenes = Scenes(source, "", size=short_side, rows=rows, cache=False)
+        self.small = 0  # so many pictures were small already
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, number: int) -> dict:
+        row = self.rows[number]
+        if min(upright_size(row["image"], whole=False)) > self.short_side:
+            image, label = self.scenes[row]
+            image = _as_png(row["image"], image.permute(1, 2, 0).numpy())
+            return {"image": image, "label": _as_png(row["label"], label.numpy())}
+        self.small += 1
+        return row | {"label": _as_png(row["label"], read_pair(self.source, row)[1])}
+
+
+# %% ../../nbs/kit/data_parquet.ipynb #size-png
+def _as_png(cell: dict, array) -> dict:
+    "A cell with these pixels; of its name, the ending of an image becomes .png."
+    path = cell["path"] and Path(cell["path"])
+    if path and path.suffix.lower() in IMAGE_ENDINGS:
+        path = path.with_suffix(".png")
+    return {"bytes": png_bytes(array), "path": path and str(path)}
+
+
+# %% ../../nbs/kit/data_parquet.ipynb #size-say
+def made_smaller(tables: dict, source: Source, short_side: int | None) -> tuple[dict, Source]:
+    "Splits at a shorter side, and what the numbers in their labels mean; None: as they are."
+    if short_side is None:
+        return tables, source
+    found = {split: SmallerRows(source, rows, short_side) for split, rows in tables.items()}
+    return found, replace(source, void_ids=(), label_ids=None, void_colours=None)
+
+
 # %% ../../nbs/kit/data_parquet.ipynb #cell-009
 def convert(
     source: Source,  # as `open_source` gives it
     root,  # its folder; None for one that needs none
     out,  # the folder to write; it must not be there yet
     progress: bool = True,  # show a bar for each split
+    short_side: int | None = None,  # store larger pictures at this shorter side; None: as they are
 ) -> Path:  # `out`
-    "Write all splits that are there as Parquet files with the same bytes."
+    "Write all splits that are there as Parquet files, with the same bytes or at a smaller size."
     must_be_free(out)
-    about = {"from": source.name, **labels_of(source)}
-    return write_splits(whole_splits(source, root), about, root, out, progress)
+    tables, smaller = made_smaller(whole_splits(source, root), source, short_side)
+    about = {"from": source.name, **labels_of(smaller)}
+    return write_splits(tables, about, root, out, progress)
 
 
 # %% ../../nbs/kit/data_parquet.ipynb #cell-010
@@ -116,7 +162,18 @@ def write_splits(
         counts = {"images": {split: len(rows) for split, rows in tables.items()}}
         write_atomic(half / LABELS_FILE, json.dumps(about | counts, indent=2) + "\n")
         os.rename(half, out)
+        _say_small(tables)
     except BaseException:
         shutil.rmtree(half, ignore_errors=True)
         raise
     return out
+
+
+# %% ../../nbs/kit/data_parquet.ipynb #size-note
+def _say_small(tables: dict) -> None:
+    "One line about the pictures that had no need to be made smaller."
+    asked = [rows for rows in tables.values() if isinstance(rows, SmallerRows)]
+    if small := sum(rows.small for rows in asked):
+        said = f"{small} of {sum(map(len, asked))} images are stored at their own size"
+        side = asked[0].short_side
+        print(f"note: {said}: a shorter side of {side} or less is not enlarged", file=sys.stderr)

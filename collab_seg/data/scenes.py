@@ -19,6 +19,7 @@ from .base import Source, as_dataset, image_paths, with_label
 from .layouts import say_once
 from .pairs import IMAGE_ENDINGS, first_problem
 from .reading import read_pair, read_shape, resize_image, undecoded
+from .stream import StreamedRows
 from ..files import read_text
 from ..show import colorize, save_figure, show_grid
 
@@ -205,21 +206,23 @@ class Scenes(torch.utils.data.Dataset):
         self.source, self.split, self.size = source, split, size
         self.rows = split_rows(source, split, root) if rows is None else rows
         self.keep_label_size = keep_label_size
+        cache = cache and not isinstance(self.rows, StreamedRows)
         self._kept = Kept(cache_mb, len(self.rows)) if cache else None
         self.stretched = set()  # numbers of the images so far that `size` gave another shape
 
     def __len__(self):
         return len(self.rows)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index):  # a number; without a cache also a row, not yet decoded
         return self._kept.get(index, self._read) if self._kept else self._read(index)
 
     def _read(self, index):
-        image, label = _tensors(self.source, self.rows[index], self.size)
+        row = index if isinstance(index, dict) else self.rows[index]
+        image, label = _tensors(self.source, row, self.size)
         if self.size is None:
             return image, label
         shape = read_shape(*label.shape, self.size)  # a large image came reduced
-        if _is_stretched(label.shape, shape, self.size):
+        if row is not index and _is_stretched(label.shape, shape, self.size):
             self.stretched.add(index)
         if not self.keep_label_size and label.shape != shape:
             label = resize_label(label, shape)

@@ -30,6 +30,7 @@ from ..data.reading import (
     upright_size,
 )
 from .scenes import Kept, image_rows, labelled_numbers, labelled_rows, thinned
+from .stream import StreamedRows
 
 
 # %% ../../nbs/kit/data_unlabelled.ipynb #cell-008
@@ -133,6 +134,8 @@ def _of_split(settings: ImageConfig, source: Source):
     if split == "val":
         say_once("students are scored on val, and learn from its images without their labels")
     rows = rows.select(range(0, len(rows), step))
+    if settings.streaming:  # which images they are is not known before they are read
+        return rows
     return apart(rows, labelled_rows(source, settings), "the labelled ones")
 
 
@@ -214,11 +217,14 @@ class UnlabelledScenes(torch.utils.data.Dataset):
         cache_mb=4096,  # the most megabytes that are kept
     ):
         self.rows, self.size = rows, size
+        cache = cache and not isinstance(rows, StreamedRows)
         self._kept = Kept(cache_mb, len(rows), "images without labels") if cache else None
 
     @property
     def names(self) -> list[str]:
         "The files' names, below the folder that all have in common; no image is opened."
+        if isinstance(self.rows, StreamedRows):
+            return self.rows.names
         parts = [Path(path).parts if path else () for path in image_paths(self.rows)]
         common = len(os.path.commonprefix([path[:-1] for path in parts if path] or [()]))
         return ["/".join(path[common:]) or f"image {n}" for n, path in enumerate(parts)]
@@ -226,12 +232,14 @@ class UnlabelledScenes(torch.utils.data.Dataset):
     def __len__(self):
         return len(self.rows)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index):  # a number; of streamed images also a row
         return (self._kept.get(index, self._read) if self._kept else self._read(index))[0]
 
     def _read(self, index):
-        cell = self.rows[index]["image"]
-        return (read_scaled(cell["path"] or self.names[index], self.size, cell["bytes"]),)
+        row = index if isinstance(index, dict) else self.rows[index]
+        cell = row["image"]
+        name = cell["path"] or (f"image {index}" if row is not index else "image")
+        return (read_scaled(name, self.size, cell["bytes"]),)
 
 
 # %% ../../nbs/kit/data_unlabelled.ipynb #cell-026
@@ -241,10 +249,11 @@ def open_unlabelled(
 ) -> UnlabelledScenes:
     "The images without labels that the settings mean; UserError if they mean none."
     rows = unlabelled_rows(data, source)
-    small = list(filter(None, (_is_small(rows[n], data) for n in spread(len(rows), 24))))
+    seen = rows.head() if isinstance(rows, StreamedRows) else rows
+    small = list(filter(None, (_is_small(seen[n], data) for n in spread(len(seen), 24))))
     if small:
         crop, first = "x".join(map(str, data.crop)), f"such as {small[0]}"
-        said = f"{len(small)} of {min(len(rows), 24)} images without labels that were looked at"
+        said = f"{len(small)} of {min(len(seen), 24)} images without labels that were looked at"
         say_once(f"{said} are smaller than the crop {crop}, {first}; they are padded with void")
     return UnlabelledScenes(rows, data.read_size, data.cache, data.cache_mb)
 

@@ -181,7 +181,7 @@ def _epoch_order(length, seed, epoch):
 
 # %% ../../nbs/kit/data_views.ipynb #cell-021
 class PositionSampler(Sampler):
-    "Yields (position, index) for the positions of an endless, seeded sequence of shuffles."
+    "Yields (position, index or row) for the positions of an endless, seeded sequence of shuffles."
 
     def __init__(
         self,
@@ -189,13 +189,22 @@ class PositionSampler(Sampler):
         seed: int,  # of the run
         stop: int,  # samples in the whole run
         start: int = 0,  # samples before this one, where a run goes on
+        rows=None,  # StreamedRows have an order of their own, and are read here, in one process
     ):
         self.length, self.seed, self.start, self.stop = length, seed, start, stop
+        self.rows = rows
 
     def __iter__(self):
         for position in range(self.start, self.stop):
-            epoch, place = divmod(position, self.length)
-            yield position, int(_epoch_order(self.length, self.seed, epoch)[place])
+            number = self.number(position)
+            yield position, number if self.rows is None else self.rows[number]
+
+    def number(self, position: int) -> int:
+        "The number of the image at a position."
+        epoch, place = divmod(position, self.length)
+        if self.rows is None:
+            return int(_epoch_order(self.length, self.seed, epoch)[place])
+        return int(self.rows.order(self.seed, epoch)[place])
 
     def __len__(self):
         return self.stop - self.start

@@ -7,7 +7,6 @@ __all__ = ["make_batches", "make_unlabelled"]
 
 # %% ../../nbs/kit/training_data.ipynb #cell-005
 import hashlib
-import itertools
 from pathlib import Path
 
 import torch
@@ -18,6 +17,7 @@ from ..core import UserError, derive_seed
 from ..data.base import Source, image_paths
 from ..data.classes import labels_of
 from ..data.scenes import Scenes, labelled_rows
+from ..data.stream import StreamedRows
 from ..data.unlabelled import open_unlabelled
 from ..data.views import Crops, PositionSampler, Views, ready
 from ..files import read_json
@@ -26,13 +26,14 @@ from .run import Run
 
 
 # %% ../../nbs/kit/training_data.ipynb #903e2b3f
-def _loader(samples, config: Config, start: int, size: int, seed: int, **collate) -> DataLoader:
+def _loader(samples, rows, config: Config, start: int, size: int, seed: int, **collate):
     "Batches of `size` from a step on; each sample knows its position in the run."
     first, end = start * size, config.optim.steps * size
+    rows = rows if isinstance(rows, StreamedRows) else None
     return DataLoader(
         samples,
         size,
-        sampler=PositionSampler(len(samples), seed, end, first),
+        sampler=PositionSampler(len(samples), seed, end, first, rows),
         num_workers=config.data.workers,
         pin_memory=torch.cuda.is_available(),
         **collate,
@@ -54,7 +55,7 @@ def make_batches(
             f"the split {data.split} of {source.name} is empty; needed: one image or more"
         )
     crops, size = Crops(scenes, data, optim.seed), optim.batch_size
-    return _loader(crops, config, start, size, optim.seed, collate_fn=ready)
+    return _loader(crops, rows, config, start, size, optim.seed, collate_fn=ready)
 
 
 # %% ../../nbs/kit/training_data.ipynb #e8cebfd4
@@ -84,7 +85,8 @@ def make_unlabelled(
         return None
     optim, seed = config.optim, derive_seed(config.optim.seed, "unlabelled")
     size = optim.unlabelled_batch or optim.batch_size
-    return _loader(Views(images, config.data, optim.seed), config, start, size, seed)
+    views = Views(images, config.data, optim.seed)
+    return _loader(views, images.rows, config, start, size, seed)
 
 
 # %% ../../nbs/kit/training_data.ipynb #989ebe34
@@ -96,30 +98,33 @@ def make_both(config: Config, source: Source, start: int, images=None) -> tuple:
 # %% ../../nbs/kit/training_data.ipynb #cell-010
 def batch_names(batches: DataLoader, number: int) -> list[str]:
     "The names of the images in a batch: those of their files, or their numbers."
-    size, rows = batches.batch_size, batches.dataset.scenes.rows
-    places = itertools.islice(batches.sampler, number * size, (number + 1) * size)
-    return [Path(rows[i]["image"]["path"] or f"image {i}").name for _, i in places]
+    size, rows, sampler = batches.batch_size, batches.dataset.scenes.rows, batches.sampler
+    first = sampler.start + number * size
+    places = map(sampler.number, range(first, min(first + size, sampler.stop)))
+    return [Path(rows[i]["image"]["path"] or f"image {i}").name for i in places]
 
 
 # %% ../../nbs/kit/training_data.ipynb #6de638bd
-def _named(names: list[str]) -> dict:
-    "How many images there are, a hash of their names, and the names if they are not too many."
+def _named(names: list[str], count: int) -> dict:
+    "How many images there are, a hash of names, and the names if they are not too many."
     digest = hashlib.sha256("\n".join(names).encode(errors="surrogateescape")).hexdigest()
     kept = {"names": names} if len(names) <= 2000 else {}
-    return {"images": len(names), "names_sha256": digest} | kept
+    return {"images": count, "names_sha256": digest} | kept
 
 
 # %% ../../nbs/kit/training_data.ipynb #cell-014
 def data_state(data: DataConfig, source: Source) -> dict:
-    "How many images the training split has, and a hash of their names in order."
+    "How many images the training split has, and a hash of their names in order, or of the shards'."
     rows = labelled_rows(source, data)
-    return _named([str(path and Path(path).name) for path in image_paths(rows)])
+    if isinstance(rows, StreamedRows):
+        return _named(rows.names, len(rows))
+    return _named([str(path and Path(path).name) for path in image_paths(rows)], len(rows))
 
 
 # %% ../../nbs/kit/training_data.ipynb #bff03e04
 def unlabelled_state(images) -> dict:  # what `unlabelled_images` gave
     "The same of the images without labels, where a run learns from some."
-    return {} if images is None else {"unlabelled": _named(images.names)}
+    return {} if images is None else {"unlabelled": _named(images.names, len(images))}
 
 
 # %% ../../nbs/kit/training_data.ipynb #cell-015

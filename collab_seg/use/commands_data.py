@@ -99,17 +99,19 @@ def convert_data(command) -> str:
     from collab_seg.data.convert import FOREIGN, convert_foreign, only_used
     from collab_seg.data.parquet import convert
     from collab_seg.data.sources import open_source
+    from collab_seg.limits import check_ranges
 
     data, split = command.data, command.split
     drawing = (command.annotations, command.background, command.drawn_on)
+    side, shown = check_ranges(command).short_side, command.progress
     one_of("data", data, (*SOURCES, *OWN, *FOREIGN))
     if data in FOREIGN:
-        return convert_foreign(data, command, command.out, *drawing, split, command.progress)
+        return convert_foreign(data, command, command.out, *drawing, split, shown, side)
     only_used(data, command, *drawing)
     source = open_source(command)
     if split:
         source = replace(source, splits={one_of("split", split, source.splits): None})
-    return convert(source, command.root, command.out, command.progress)
+    return convert(source, command.root, command.out, shown, side)
 
 
 # %% ../../nbs/kit/commands_data.ipynb #cell-020
@@ -125,6 +127,9 @@ class DataConvert(ImageConfig):
       collab-seg data convert voc --root VOCdevkit --out voc_parquet
       collab-seg train --data hf --root voc_parquet --split train_aug
 
+    Large photos are stored once at the size at which training reads them:
+      collab-seg data convert folder --root DIR --classes road,car --short-side 512 --out mine
+
     From the outlines of annotation tools, label maps are drawn (pip install "collab_seg[convert]"):
       collab-seg data convert coco --root IMAGES --annotations train=train.json val=val.json \
 --out mine
@@ -139,6 +144,7 @@ class DataConvert(ImageConfig):
     annotations: Names = ()  # coco: the JSON file of each part, as train=train.json val=val.json
     background: bool = True  # what no outline holds is the class background; else it is void
     drawn_on: Way = None  # photos stored turned: how they lay when they were outlined
+    short_side: int | None = None  # store larger pictures, and labels, at this shorter side
     progress: bool = True  # show a progress bar
 
     def run(self):
