@@ -15,8 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DRIFT = ["tests/test_drift.py", "-q"]
-NOTEBOOKS = ["--nbval", "nbs", "-q", "--nbval-cell-timeout", "600"]
-TESTS = ["tests", "-q", "--deselect", "tests/test_drift.py"]
+NOTEBOOKS = ["-p", "warm_kernels", "--nbval", "nbs", "-q", "--nbval-cell-timeout", "600"]
+TESTS = ["tests", "-q", "--deselect", "tests/test_drift.py", "--durations", "20"]
 # One thread a process: two test processes on two cores would only wait for each other's threads.
 ONE = {"OMP_NUM_THREADS": "1"}
 # what a processor without the newest instructions computes with, and another order of sums
@@ -75,7 +75,7 @@ def run(chosen: dict) -> int:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *arguments],
             cwd=ROOT,
-            env={**os.environ, **home, **variables},
+            env={**os.environ, **home, **variables, "PYTHONPATH": str(ROOT / "tools")},
         )
         lines.append((name, done.returncode, time.monotonic() - began))
     print(
