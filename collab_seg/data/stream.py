@@ -73,10 +73,11 @@ def read_group(shard: Shard, group: int, columns: list[str]):
     return table
 
 
-# %% ../../nbs/kit/data_stream.ipynb #rows
+# %% ../../nbs/kit/data_stream.ipynb #0ddd38f5
 WINDOW = 8  # row groups that are mixed; twice as many are held in memory
 
 
+# %% ../../nbs/kit/data_stream.ipynb #rows
 class Groups:
     "The row groups of shards, one after the other; the last few that were used are held."
 
