@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DRIFT = ["tests/test_drift.py", "-q"]
-NOTEBOOKS = ["-p", "warm_kernels", "--nbval", "nbs", "-q", "--nbval-cell-timeout", "600"]
+NOTEBOOKS = ["-p", "forked_kernels", "--nbval", "nbs", "-q", "--nbval-cell-timeout", "600"]
 TESTS = ["tests", "-q", "--deselect", "tests/test_drift.py", "--durations", "20"]
 # One thread a process: two test processes on two cores would only wait for each other's threads.
 ONE = {"OMP_NUM_THREADS": "1"}

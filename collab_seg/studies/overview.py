@@ -28,6 +28,7 @@ class Row:
     minus: str  # and whose is taken from it
 
 
+# %% ../../nbs/kit/studies_overview.ipynb #537d5431
 ROWS = (
     Row("CamVid, 367 labels, five seeds", "together - alone", "camvid_pocket", "collab", "alone"),
     Row("CamVid, 360x480, CNN from ImageNet", "together - alone", "camvid_gpu", "collab", "alone"),

@@ -1,8 +1,8 @@
 """A plugin of pytest: each notebook's kernel begins as a fork of one process that has loaded the libraries.
 
-PYTHONPATH=tools python -m pytest -p warm_kernels --nbval nbs
+PYTHONPATH=tools python -m pytest -p forked_kernels --nbval nbs
 
-Of most notebooks' time, loading torch, torchvision and timm is the larger part. Only libraries of others are
+Of most notebooks' time, loading torch is the larger part. Only libraries of others are
 loaded beforehand: collab_seg and all that a notebook changes are fresh in each kernel.
 """
 
@@ -14,8 +14,11 @@ import time
 
 from jupyter_client.provisioning import local_provisioner
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "9")  # read as torch loads; notebooks set it before that
-LIBRARIES = ["torch", "torchvision", "timm", "pandas", "seaborn", "datasets", "ipykernel.kernelapp"]
+# what is read as a library loads, which in a kernel of its own comes later
+os.environ.setdefault("KINETO_LOG_LEVEL", "9")
+os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+# what asks, as it loads, whether IPython runs is left to the kernel: pyplot, and tqdm.auto with timm and datasets
+LIBRARIES = ["torch", "torchvision", "pandas", "pyarrow", "matplotlib.figure", "ipykernel.kernelapp"]
 
 
 def be_a_kernel(arguments: list[str], env: dict, cwd: str | None) -> None:
