@@ -17,8 +17,8 @@ from jupyter_client.provisioning import local_provisioner
 # what is read as a library loads, which in a kernel of its own comes later
 os.environ.setdefault("KINETO_LOG_LEVEL", "9")
 os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-# what asks, as it loads, whether IPython runs is left to the kernel: pyplot, and tqdm.auto with timm and datasets
-LIBRARIES = ["torch", "torchvision", "pandas", "pyarrow", "matplotlib.figure", "ipykernel.kernelapp"]
+# what asks, as it loads, whether IPython runs is left to the kernel: pyplot, pandas, and tqdm.auto with timm and datasets
+LIBRARIES = ["torch", "torchvision", "pyarrow", "matplotlib.figure", "ipykernel.kernelapp"]
 
 
 def be_a_kernel(arguments: list[str], env: dict, cwd: str | None) -> None:
