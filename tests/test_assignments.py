@@ -3,7 +3,7 @@
 Two ways of grading. (1) The true one, `assignments/classroom.py` as `make grade` runs it: nbgrader's command line
 releases all assignments and grades the right solution and the untouched copy, each notebook in a kernel of its own;
 scores come from the gradebook. Only the kernels are special: forks of a process that has imported torch
-(warm_kernels.py). (2) In this process: the cells are run one after the other in one namespace, after nbgrader's way of
+(tools/warm_kernels.py). (2) In this process: the cells are run one after the other in one namespace, after nbgrader's way of
 restoring the test cells, and nbgrader's own `determine_grade` gives the points. The wrong solutions go this way; the
 right one and the untouched copy go both ways, which must agree. COLLAB_SEG_SLOW=1 sends the wrong ones through the
 command line as well, and COLLAB_SEG_SLOW=cold does so with ordinary kernels.
@@ -12,13 +12,11 @@ command line as well, and COLLAB_SEG_SLOW=cold does so with ordinary kernels.
 import contextlib
 import importlib.util
 import io
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nbformat
@@ -30,12 +28,14 @@ pytest.importorskip(
     "nbgrader", reason="nbgrader is not installed: pip install --editable '.[teach]'"
 )
 from nbgrader.utils import determine_grade, is_grade, is_locked, is_solution  # noqa: E402
+from warm_kernels import warm_kernels  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 ASSIGNMENTS = ROOT / "assignments"
 NAMES = sorted(path.name for path in (ASSIGNMENTS / "source").iterdir() if path.is_dir())
 SLOW = os.environ.get("COLLAB_SEG_SLOW")
 AROUND = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}  # the package of this checkout; one core
+LOADED = ["torch", "collab_seg.losses", "collab_seg.studies.compare"]  # in every kernel
 HEAD = re.compile(r"^# %% (\w+) loses ([\w, ]+): .+$", re.M)
 
 
@@ -132,39 +132,6 @@ def course(tmp_path_factory):
     return copy
 
 
-@contextlib.contextmanager
-def warm_kernels(folder):
-    """The environment in which Jupyter's kernels are forks of a process that has torch imported."""
-    script, door, spec = (
-        str(ROOT / "tests" / "helpers" / "warm_kernels.py"),
-        str(folder / "door"),
-        folder / "kernels" / "python3",
-    )
-    spec.mkdir(parents=True)
-    argv = [sys.executable, script, "ask", door, "-f", "{connection_file}"]
-    (spec / "kernel.json").write_text(
-        json.dumps({"argv": argv, "display_name": "python3", "language": "python"})
-    )
-    server = subprocess.Popen(
-        [sys.executable, script, "serve", door],
-        env=os.environ | AROUND,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        while not os.path.exists(door):
-            assert server.poll() is None, "warm_kernels.py could not start"
-            time.sleep(0.1)
-        yield {
-            "JUPYTER_PATH": os.pathsep.join(
-                filter(None, (str(folder), os.environ.get("JUPYTER_PATH")))
-            )
-        }
-    finally:
-        server.kill()
-        server.wait()
-
-
 def classroom(copy, *command, **more):
     """What `make release-assignments` and `make grade` run."""
     around = os.environ | AROUND | more
@@ -198,7 +165,7 @@ def gradebook(course, tmp_path_factory):
     with (
         contextlib.nullcontext({})
         if SLOW == "cold"
-        else warm_kernels(tmp_path_factory.mktemp("jupyter")) as around
+        else warm_kernels(tmp_path_factory.mktemp("jupyter"), LOADED, **AROUND) as around
     ):
         table = classroom(course, "grade", **around)
     assert re.search(rf"fatal +{NAMES[0]} +could not be graded", table), table

@@ -6,6 +6,7 @@ python tools/stages.py --portable baseline   under one of them
 """
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -13,10 +14,17 @@ import tempfile
 import time
 from pathlib import Path
 
+from warm_kernels import warm_kernels
+
 ROOT = Path(__file__).resolve().parent.parent
 DRIFT = ["tests/test_drift.py", "-q"]
-NOTEBOOKS = ["-p", "forked_kernels", "--nbval", "nbs", "-q", "--nbval-cell-timeout", "600"]
+NOTEBOOKS = ["--nbval", "nbs", "-q", "--nbval-cell-timeout", "600"]
 TESTS = ["tests", "-q", "--deselect", "tests/test_drift.py", "--durations", "20"]
+# In every kernel of a notebook. What asks, as it loads, whether IPython runs is left to the kernel: pyplot, pandas, and
+# tqdm.auto with timm and datasets.
+LOADED = ["torch", "torchvision", "pyarrow", "matplotlib.figure"]
+# what libraries read as they load, and a kernel sets before that
+AS_THEY_LOAD = {"KINETO_LOG_LEVEL": "9", "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 # One thread a process: two test processes on two cores would only wait for each other's threads.
 ONE = {"OMP_NUM_THREADS": "1"}
 # what a processor without the newest instructions computes with, and another order of sums
@@ -65,6 +73,14 @@ def usable_home() -> dict:
         return {"HOME": tempfile.mkdtemp(prefix="home_")}
 
 
+def kernels(arguments: list[str], variables: dict):
+    """Where notebooks are run: what to add to the environment, so that each kernel is a fork."""
+    if "--nbval" not in arguments:
+        return contextlib.nullcontext({})
+    folder = Path(tempfile.mkdtemp(prefix="kernels_"))
+    return warm_kernels(folder, LOADED, **variables, **AS_THEY_LOAD)
+
+
 def run(chosen: dict) -> int:
     """Run all stages, whatever comes of each; a line a stage at the end, and the number of those
     that failed."""
@@ -72,11 +88,13 @@ def run(chosen: dict) -> int:
     for name, (arguments, variables) in chosen.items():
         print(f"== {name}", flush=True)
         began = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", *arguments],
-            cwd=ROOT,
-            env={**os.environ, **home, **variables, "PYTHONPATH": str(ROOT / "tools")},
-        )
+        around = {**home, **variables}
+        with kernels(arguments, around) as more:
+            done = subprocess.run(
+                [sys.executable, "-m", "pytest", *arguments],
+                cwd=ROOT,
+                env={**os.environ, **around, **more},
+            )
         lines.append((name, done.returncode, time.monotonic() - began))
     print(
         "\n"
