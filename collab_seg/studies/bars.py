@@ -9,30 +9,26 @@ __all__ = []
 import pandas as pd
 
 from .compare import holm, paired, scores
+from .differences import bar_line, verdict
+from .labels import best_of
 from .numbers import p_value
 from .plan import Bar
 
 
 # %% ../../nbs/kit/studies_bars.ipynb #94df514f
 def _reference(table, bar: Bar) -> str:
-    "The method that is taken from the bar's: of several the best in the mean of both students."
-    there = [name for name in bar.minus if name in table.index.get_level_values("method")]
-    if len(there) < len(bar.minus):
-        return ""  # something to compare with is not measured yet
-    seeds = set.intersection(*(set(table.loc[name].index) for name in there))
-    return max(there, key=lambda name: table.loc[name, "both"].loc[sorted(seeds)].mean())
+    "The method that is taken from the bar's; empty while one of several is not measured yet."
+    there = set(bar.minus) <= set(table.index.get_level_values("method"))
+    return (there and best_of(table, bar.minus)) or ""
 
 
 # %% ../../nbs/kit/studies_bars.ipynb #ff8e9f27
-def _verdict(bar: Bar, result, adjusted: float) -> str:
+def _met(bar: Bar, reference: str, result, adjusted: float) -> str:
     "Whether a bar is met, in words."
     if result.seeds < 2:
         return "open: too few seeds"
-    if round(result.mean, 2) < bar.least or result.mean <= 0:
-        return "no"
-    if result.low <= 0:
-        return "no: the interval reaches 0"
-    return "yes" if adjusted < 0.05 else "no: not after Holm"
+    said = verdict(result, bar.method, reference, bar.least, sure=True)
+    return said if said != "yes" or adjusted < 0.05 else "no: not after Holm"
 
 
 # %% ../../nbs/kit/studies_bars.ipynb #0237fd50
@@ -44,9 +40,8 @@ def judged(bars: tuple[Bar, ...], rows) -> pd.DataFrame:
     for (bar, name), result, p in zip(known, results, holm([each.p for each in results])):
         several = f"the best of {', '.join(bar.minus)}" if len(bar.minus) > 1 else bar.minus[0]
         chosen = f" ({name})" if len(bar.minus) > 1 and name else ""
-        interval = f"{result.low:+.2f} to {result.high:+.2f}" if result.seeds > 1 else ""
-        line = {"bar": f"{bar.method} - {several}{chosen}, {bar.student}"}
-        line |= {"needed": f"{bar.least:+.1f}", "seeds": str(result.seeds)}
-        line |= {"value": f"{result.mean:+.2f}" if result.seeds else "", "interval": interval}
-        lines.append(line | {"Holm": p_value(p), "met": _verdict(bar, result, p)})
-    return pd.DataFrame(lines)
+        text = f"{bar.method} - {several}{chosen}, {bar.student}"
+        line = bar_line(text, result, _met(bar, name, result, p))
+        lines.append(line | {"needed": f"{bar.least:+.1f}", "Holm": p_value(p)})
+    order = ["bar", "needed", "seeds", "value", "interval", "Holm", "met"]
+    return pd.DataFrame(lines, columns=order)

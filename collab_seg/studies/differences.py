@@ -64,7 +64,7 @@ def versus_best_peer(rows):
 
 
 # %% ../../nbs/kit/differences.ipynb #cell-013
-def _verdict(result, method, reference, least, sure) -> str:
+def verdict(result, method, reference, least, sure) -> str:
     "Whether a bar is met, in words."
     one, clear = result.seeds == 1, result.low > 0  # clear is false for NaN
     if not result.seeds:
@@ -79,17 +79,23 @@ def _verdict(result, method, reference, least, sure) -> str:
 
 
 # %% ../../nbs/kit/differences.ipynb #cell-014
-def bar(text: str, table, method, reference, student="both", least=0.0, sure=False) -> dict:
-    "A line: is method minus reference `least` and above 0, and if `sure`, its interval too?"
-    result = paired(table, method, reference or "", student)
+def bar_line(text: str, result, met: str) -> dict:
+    "What was asked for, what came out, and whether it is met."
     interval = f"{result.low:+.2f} to {result.high:+.2f}" if result.seeds > 1 else ""
+    value = f"{result.mean:+.2f}" if result.seeds else ""
     return {
         "bar": text,
         "seeds": str(result.seeds),
-        "value": f"{result.mean:+.2f}" if result.seeds else "",
+        "value": value,
         "interval": interval,
-        "met": _verdict(result, method, reference, least, sure),
+        "met": met,
     }
+
+
+def bar(text: str, table, method, reference, student="both", least=0.0, sure=False) -> dict:
+    "A line: is method minus reference `least` and above 0, and if `sure`, its interval too?"
+    result = paired(table, method, reference or "", student)
+    return bar_line(text, result, verdict(result, method, reference, least, sure))
 
 
 # %% ../../nbs/kit/differences.ipynb #cell-016

@@ -45,15 +45,22 @@ def plain_methods(
     return sorted(plain, key=lambda name: (GROUPS.index(group_of(name)), order.get(name, 0)))
 
 
+# %% ../../nbs/kit/studies_labels.ipynb #0b51d7f2
+def best_of(table, labels) -> str | None:
+    "Of some methods that one whose mean of both students is highest over shared seeds."
+    wide = table["both"].unstack("method").dropna(axis=1, how="all")
+    wide = wide[[label for label in wide if label in labels]]
+    means = (wide.dropna() if len(wide.dropna()) else wide).mean()
+    return None if means.empty else means.idxmax()
+
+
 # %% ../../nbs/kit/studies_labels.ipynb #cell-010
 def best_peer(
     table,  # what `scores` of chapter 11 returns: index (method, seed), column both
 ) -> str | None:  # its label; None without peers
     "The peer, with any settings, whose mean of both students is highest over shared seeds."
-    wide = table["both"].unstack("method").dropna(axis=1, how="all")
-    wide = wide[[method for method in wide if group_of(method) == "other"]]
-    means = (wide.dropna() if len(wide.dropna()) else wide).mean()
-    return None if means.empty else means.idxmax()
+    labels = table.index.get_level_values("method").unique()
+    return best_of(table, [label for label in labels if group_of(label) == "other"])
 
 
 # %% ../../nbs/kit/studies_labels.ipynb #cell-013
