@@ -166,12 +166,22 @@ def test_eval_and_predict(tiny_run, tmp_path):
     assert done.returncode == 2 and "r.csv cannot be read as an image" in done.stderr
 
 
+EIGHTY = [*TINY, "--steps", "80", "--seed", "3"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing stopped."""
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    assert call("train", *EIGHTY, "--out", run, "--no-progress").returncode == 0
+    return run
+
+
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_run_goes_on_to_the_same_end(number, code, tmp_path):
-    arguments = [*TINY, "--steps", "150", "--seed", "3"]
-    run, whole = tmp_path / "run", tmp_path / "whole"
+def test_a_stopped_run_goes_on_to_the_same_end(number, code, whole, tmp_path):
+    run = tmp_path / "run"
     process = subprocess.Popen(
-        [*COMMAND, "train", *arguments, "--out", str(run)], stderr=subprocess.PIPE, text=True
+        [*COMMAND, "train", *EIGHTY, "--out", str(run)], stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 300
     while not (run / "environment.json").exists() and time.monotonic() < deadline:
@@ -182,10 +192,9 @@ def test_a_stopped_run_goes_on_to_the_same_end(number, code, tmp_path):
     assert process.returncode == code and "go on with: collab-seg train --resume" in said, said
     assert not (run / "cnn.safetensors").exists() and (run / "state.json").exists()
     assert call("train", "--resume", run, "--no-progress").returncode == 0
-    assert call("train", *arguments, "--out", whole, "--no-progress").returncode == 0
     for name in ("metrics.csv", "cnn.safetensors", "vit.safetensors"):
         assert (run / name).read_bytes() == (whole / name).read_bytes(), name
-    done = call("train", *arguments, "--out", run)
+    done = call("train", *EIGHTY, "--out", run)
     assert done.returncode == 2 and "already holds a run" in done.stderr
 
 

@@ -1,13 +1,16 @@
-"""What the crash tests run in processes that they kill: one whole `collab-seg train`, with everything slow done beforehand."""
+"""What the crash tests run in processes that they kill: one whole `collab-seg train`, with everything slow done
+beforehand, and scored on a tenth of the images."""
 
 import os
 import sys
 
+import matplotlib.pyplot  # noqa: F401
 import torch
 
 from collab_seg.data.sources import get_source
+from collab_seg.training import evaluate, pictures  # noqa: F401
 from collab_seg.training.loop import Training
-from collab_seg.use import cli
+from collab_seg.use import cli, commands_train
 
 torch.set_num_threads(1)
 for split in ("train", "val"):  # drawn once, before the processes are forked
@@ -26,6 +29,8 @@ def work(run: str, steps: int, progress) -> None:
         return step(self, images, target, number, unlabelled)
 
     Training.step = told
+    report = commands_train.report_scores
+    commands_train.report_scores = lambda run, split, **more: report(run, f"{split}/10", **more)
     started = os.path.exists(os.path.join(run, "config.json"))
     arguments = (
         ["--resume", run]
