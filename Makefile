@@ -35,7 +35,7 @@ audit: $(VENV)/.dev  ## look for unsafe code (bandit) and for known holes in wha
 	$(BIN)/python tools/audit.py
 
 learn: $(VENV)/.learn  ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab nbs/index.ipynb
+	$(BIN)/jupyter lab --ServerApp.root_dir=. nbs/index.ipynb
 
 explore: $(VENV)/.learn  ## see who teaches whom: sliders, your own pictures, training step by step, in a browser
 	$(BIN)/collab-seg explore

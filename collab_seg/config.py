@@ -148,7 +148,7 @@ class DistillConfig:
     #: who teaches; peer: the other student; peer_mean: its running mean; mean_pair: both means
     teacher: str = "peer"
     weighting: str = "fixed"  # of terms; learnt: from their size; balanced: from their gradients
-    own_views: bool = False  # each student sees the batch in a light of its own
+    own_views: bool = False  # each student sees the batch in random colours of its own
     balance: Literal["pixel", "class"] = "pixel"  # pixel mean, or mean a class, then over classes
     #: images without labels: pseudo-labels are classes or probabilities; method: as its source
     targets: Literal["method", "hard", "soft"] = "method"

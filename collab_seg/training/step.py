@@ -101,7 +101,7 @@ class Pair(nn.Module):
         weights=None,  # (K,) of the classes in the task
         teachers: nn.Module | None = None,  # who teaches in place of the other student
         weighting: nn.Module | None = None,  # finds the weights of terms while training
-        own_views: bool = False,  # does each student see the batch in a light of its own?
+        own_views: bool = False,  # does each student see the batch in colours of its own?
         guesser: Guesser | None = None,  # what is learnt from images without labels
     ):
         super().__init__()

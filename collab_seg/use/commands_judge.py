@@ -69,17 +69,15 @@ class Advise:
     """Say what collaborating could bring to students that were trained alone.
 
     Try
-      collab-seg advise RUN                 by images of train that it has not learnt from
       collab-seg advise RUN --split val/4   by each fourth image of val
+      collab-seg advise RUN                 by images of train, where it has not learnt from all
       collab-seg advise RUN RUN RUN         several seeds: their mean
 
-    mends: at how many pixels of a hundred a student is wrong and what it would be told is right;
-    spoils: the other way round. share: mends less spoils; share_by_class: its mean over classes.
+    mends: pixels of a hundred where a student is wrong and what it would be told is right; spoils:
+    the other way round. share: mends less spoils; share_by_class: its mean over classes.
     """
 
-    runs: Positional[
-        tuple[str, ...]
-    ]  # folders that `collab-seg train` wrote; best of --method alone
+    runs: Positional[tuple[str, ...]]  # folders that `collab-seg train --method alone` wrote
     split: str = "train"  # whose images are new to the students; those learnt from are left out
     root: str | None = None  # folder of the data set; default: the one of each run
     reliability: str = "agreement"  # which estimate names the more reliable student

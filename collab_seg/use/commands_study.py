@@ -52,7 +52,7 @@ class Study:
     """Do a study: many runs from one file, on the same data, under one budget, into one table.
 
     Try, with FILE for instance studies/camvid_pocket.toml
-      collab-seg study FILE --root DATA --dry-run              the plan, and what the rest will cost
+      collab-seg study FILE --root DATA --dry-run              the plan, and how long the rest takes
       collab-seg study FILE --root DATA --out DIR              do it; the same line goes on
       collab-seg study FILE --root DATA --out DIR --jobs 2     by two processes
       collab-seg study FILE --root DATA --out DIR --shard 1/2  another machine does --shard 2/2
@@ -143,7 +143,7 @@ class Cost:
 class Bench:
     """Time each part of the kit beside what you would use instead, in turn; write and draw a table.
 
-    Ratios of medians, of processor time for one thread, else of time on the wall. Compares with
+    Ratios of median times: of the processor with one thread, else of the clock. Compares with
     what is installed: pip install 'collab_seg[bench]'. Without names, all but `notebooks`: about
     15 minutes on one core. Names: step, unlabelled, kept, loop, peers, inference, export, data,
     metrics, losses, growth, start, notebooks.
