@@ -2,7 +2,9 @@
 
 import csv
 import math
+from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from conftest import tiny_config
@@ -22,7 +24,8 @@ from collab_seg.losses.reliability import (
     flipped_and_scaled,
 )
 from collab_seg.students.base import likeliest
-from collab_seg.studies.advice import advice_rows
+from collab_seg.studies.advice import advice_rows, advised_gains
+from collab_seg.studies.results import read_results
 from collab_seg.training.evaluate import open_students
 from collab_seg.training.loop import train
 from collab_seg.use.cli import main
@@ -341,3 +344,31 @@ def test_advise_says_what_is_wrong(arguments, said, tiny_run, tmp_path, capsys):
     places = {"RUN": str(tiny_run), "FOLDER": str(tmp_path)}
     assert main(["advise", *(places.get(each, each) for each in arguments)]) == 2
     assert said in capsys.readouterr().err
+
+
+RESULTS = Path(__file__).parent.parent / "results" / "studies"
+
+
+@pytest.mark.parametrize("study", ["few_camvid", "few_facade"])
+def test_the_advice_says_which_of_two_students_gains_more(study):
+    """Whatever the word, the student with the larger share was the one that gained more, or lost less."""
+    advised = pd.read_csv(RESULTS / "advice.csv")
+    found = advised_gains(advised, read_results(RESULTS / f"{study}.csv"))
+    assert sorted(found.says.unique()) == ["pair", "peer", "reliable"] and found.seeds.min() >= 3
+    for says, both in found.groupby("says"):
+        cnn, vit = both.set_index("student").loc[["cnn", "vit"]].itertuples()
+        assert (cnn.share > vit.share) == (cnn.gain > vit.gain), says
+
+
+def test_the_advice_orders_the_studies():
+    """The same student, the small CNN, in three regimes: what its peer could tell it, and what it gained."""
+    advised = pd.read_csv(RESULTS / "advice.csv")
+    rows = [
+        advised_gains(advised, read_results(RESULTS / f"{study}.csv")).query(
+            "student == 'cnn' and says == 'peer'"
+        )
+        for study in ("few_camvid", "few_facade", "beside_dinov2")
+    ]
+    found = pd.concat(rows)
+    assert found.share.is_monotonic_increasing and found.gain.is_monotonic_increasing
+    assert (found.share > 0).tolist() == (found.gain > 0).tolist() == [False, True, True]
