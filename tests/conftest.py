@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("COLLAB_SEG_CACHE", tempfile.mkdtemp(prefix="collab_seg_cache_"))
+if (
+    "COLLAB_SEG_CACHE" not in os.environ
+):  # gone when the tests are; processes of pytest-xdist share it
+    CACHE = tempfile.TemporaryDirectory(prefix="collab_seg_cache_", ignore_cleanup_errors=True)
+    os.environ["COLLAB_SEG_CACHE"] = CACHE.name
 DEVICE = os.environ.get("COLLAB_SEG_TEST_DEVICE", "cpu")  # auto: the tests train on a GPU
 # flags of a run on ToyScapes that takes seconds, and of one on small pictures of any data
 TINY = f"--preset toy --size 48 64 --crop 48 64 --batch-size 2 --device {DEVICE}".split()
