@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-if (
-    "COLLAB_SEG_CACHE" not in os.environ
-):  # gone when the tests are; processes of pytest-xdist share it
+# gone when the tests are; processes of pytest-xdist share it
+if "COLLAB_SEG_CACHE" not in os.environ:
     CACHE = tempfile.TemporaryDirectory(prefix="collab_seg_cache_", ignore_cleanup_errors=True)
     os.environ["COLLAB_SEG_CACHE"] = CACHE.name
 DEVICE = os.environ.get("COLLAB_SEG_TEST_DEVICE", "cpu")  # auto: the tests train on a GPU

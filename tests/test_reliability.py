@@ -24,7 +24,7 @@ from collab_seg.losses.reliability import (
     flipped_and_scaled,
 )
 from collab_seg.students.base import likeliest
-from collab_seg.studies.advice import advice_rows, advised_gains
+from collab_seg.studies.advice import advice_rows, advised_gains, heard_peers
 from collab_seg.studies.results import read_results
 from collab_seg.training.evaluate import open_students
 from collab_seg.training.loop import train
@@ -362,13 +362,8 @@ def test_the_advice_says_which_of_two_students_gains_more(study):
 
 def test_the_advice_orders_the_studies():
     """The same student, the small CNN, in three regimes: what its peer could tell it, and what it gained."""
-    advised = pd.read_csv(RESULTS / "advice.csv")
-    rows = [
-        advised_gains(advised, read_results(RESULTS / f"{study}.csv")).query(
-            "student == 'cnn' and says == 'peer'"
-        )
-        for study in ("few_camvid", "few_facade", "beside_dinov2")
-    ]
-    found = pd.concat(rows)
+    heard = heard_peers(RESULTS)
+    found = heard[heard.student == "cnn"]
+    assert found.study.tolist() == ["few_camvid", "few_facade", "beside_dinov2"]
     assert found.share.is_monotonic_increasing and found.gain.is_monotonic_increasing
     assert (found.share > 0).tolist() == (found.gain > 0).tolist() == [False, True, True]

@@ -16,7 +16,7 @@ from ..core import UserError, one_of
 from ..data.scenes import Scenes, labelled_rows
 from ..losses.reliability import RELIABILITIES
 from ..show import STUDENTS
-from .compare import scores
+from .compare import paired, scores
 from .reliability import judged_by, opened, taught_estimates
 from .results import read_results
 from ..training.data import make_batches
@@ -152,9 +152,9 @@ def advised_gains(
     found, rows = scores(study), []
     for (student, says), part in new.groupby(["student", "says"], sort=False):
         if (method := _METHODS[says]) in found.index:
-            gains = (found.loc[method] - found.loc["alone"])[student].dropna()
+            gain = paired(found, method, "alone", student)
             rows.append({"student": student, "says": says, "share": part.share_by_class.mean(),
-                         "gain": gains.mean(), "seeds": len(gains)})  # fmt: skip
+                         "gain": gain.mean, "seeds": gain.seeds})  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -162,7 +162,7 @@ def advised_gains(
 _HEARD = {"few_camvid": ("cnn", "vit"), "few_facade": ("cnn", "vit"), "beside_dinov2": ("cnn",)}
 
 
-def _heard(results) -> pd.DataFrame:
+def heard_peers(results) -> pd.DataFrame:
     "Shares and gains of those students of three studies that hear their peer."
     advised, found = pd.read_csv(Path(results) / "advice.csv"), []
     for study, taught in _HEARD.items():
@@ -175,7 +175,7 @@ def draw_promises(small_world: pd.DataFrame, results) -> pd.DataFrame:  # column
     "Draw what the peer could tell and what was gained, in studies and in a small world; the table."
     import matplotlib.pyplot as plt
 
-    heard = _heard(results)
+    heard = heard_peers(results)
     figure, axis = plt.subplots(figsize=(5.5, 3.2), layout="constrained")
     axis.scatter(small_world.share, small_world.gain, color="0.85", label="the small world")
     for student, part in heard.groupby("student"):
