@@ -1,4 +1,4 @@
-"""The command line in processes of its own: mistakes, Ctrl-C, resume."""
+"""The command line: mistakes, Ctrl-C, resume."""
 
 import json
 import re
@@ -10,14 +10,9 @@ import time
 
 import numpy as np
 import pytest
+from commands import run_command
 from conftest import TINY
 from PIL import Image
-
-COMMAND = [sys.executable, "-m", "collab_seg"]
-
-
-def call(*arguments, cwd=None):
-    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=cwd)
 
 
 def folder_with(tmp_path, label):
@@ -64,7 +59,7 @@ MISTAKES = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_one_line_and_exit_code_2(name, tmp_path):
     arguments, needed = MISTAKES[name]
-    done = call(*arguments, cwd=tmp_path)
+    done = run_command(*arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1 and needed in done.stderr, done.stderr
     assert list(tmp_path.iterdir()) == [], "a mistake must leave nothing behind"
@@ -91,7 +86,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(name, tmp_path):
 def test_bad_data_is_named_in_one_line(spoil, needed, tmp_path):
     root = folder_with(tmp_path, ZEROS)
     spoil(root)
-    done = call(
+    done = run_command(
         "train", "--preset", "pocket", "--root", root, "--out", tmp_path / "run", "--no-progress"
     )
     assert (
@@ -106,7 +101,7 @@ def test_data_check_names_all_problems_in_one_pass(tmp_path):
     root = folder_with(tmp_path, ZEROS + 17)
     Image.fromarray(np.zeros((36, 48, 3), np.uint8)).save(root / "train" / "b.png")
     shutil.rmtree(root / "val")
-    done = call("data", "check", "camvid", "--root", root)
+    done = run_command("data", "check", "camvid", "--root", root)
     assert done.returncode == 2
     for needed in (
         "no partner: 1",
@@ -119,19 +114,21 @@ def test_data_check_names_all_problems_in_one_pass(tmp_path):
 
 
 def test_data_check_accepts_camvid(camvid):
-    done = call("data", "check", "camvid", "--root", camvid)
+    done = run_command("data", "check", "camvid", "--root", camvid)
     assert done.returncode == 0 and "train: 367 images, 0 problems" in done.stdout, (
         done.stdout + done.stderr
     )
 
 
 def test_data_show_writes_a_picture(tmp_path):
-    done = call("data", "show", "toyscapes", "--split", "val", "--out", tmp_path / "show.png")
+    done = run_command(
+        "data", "show", "toyscapes", "--split", "val", "--out", tmp_path / "show.png"
+    )
     assert done.returncode == 0 and Image.open(tmp_path / "show.png").width > 300
 
 
 def test_eval_and_predict(tiny_run, tmp_path):
-    done = call(
+    done = run_command(
         "eval",
         tiny_run,
         "--no-progress",
@@ -151,7 +148,7 @@ def test_eval_and_predict(tiny_run, tmp_path):
     Image.fromarray(np.zeros((90, 33), np.uint8)).save(
         tmp_path / "other" / "wide.jpg"
     )  # grey, same stem
-    done = call(
+    done = run_command(
         "predict",
         tiny_run,
         tmp_path / "wide.png",
@@ -162,7 +159,7 @@ def test_eval_and_predict(tiny_run, tmp_path):
     assert done.returncode == 0, done.stderr
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert len(names) == 13 and Image.open(tmp_path / "out" / "000_wide_cnn.png").size == (131, 70)
-    done = call("predict", tiny_run, tmp_path / "r.csv")
+    done = run_command("predict", tiny_run, tmp_path / "r.csv")
     assert done.returncode == 2 and "r.csv cannot be read as an image" in done.stderr
 
 
@@ -173,16 +170,15 @@ EIGHTY = [*TINY, "--steps", "80", "--seed", "3"]
 def whole(tmp_path_factory):
     """A run that nothing stopped."""
     run = tmp_path_factory.mktemp("runs") / "whole"
-    assert call("train", *EIGHTY, "--out", run, "--no-progress").returncode == 0
+    assert run_command("train", *EIGHTY, "--out", run, "--no-progress").returncode == 0
     return run
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_goes_on_to_the_same_end(number, code, whole, tmp_path):
     run = tmp_path / "run"
-    process = subprocess.Popen(
-        [*COMMAND, "train", *EIGHTY, "--out", str(run)], stderr=subprocess.PIPE, text=True
-    )
+    started = [sys.executable, "-m", "collab_seg", "train", *EIGHTY, "--out", str(run)]
+    process = subprocess.Popen(started, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 300
     while not (run / "environment.json").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -191,19 +187,19 @@ def test_a_stopped_run_goes_on_to_the_same_end(number, code, whole, tmp_path):
     _, said = process.communicate(timeout=300)
     assert process.returncode == code and "go on with: collab-seg train --resume" in said, said
     assert not (run / "cnn.safetensors").exists() and (run / "state.json").exists()
-    assert call("train", "--resume", run, "--no-progress").returncode == 0
+    assert run_command("train", "--resume", run, "--no-progress").returncode == 0
     for name in ("metrics.csv", "cnn.safetensors", "vit.safetensors"):
         assert (run / name).read_bytes() == (whole / name).read_bytes(), name
-    done = call("train", *EIGHTY, "--out", run)
+    done = run_command("train", *EIGHTY, "--out", run)
     assert done.returncode == 2 and "already holds a run" in done.stderr
 
 
 def test_help_names_values_as_people_do():
-    train, evaluate = (call(name, "--help").stdout for name in ("train", "eval"))
+    train, evaluate = (run_command(name, "--help").stdout for name in ("train", "eval"))
     for part in ("--size H W", "--root DIR", "--void N ...", "--from RUN"):
         assert part in train, part
     assert "--window H W" in evaluate
-    for text in (train, evaluate, call("data", "convert", "--help").stdout):
+    for text in (train, evaluate, run_command("data", "convert", "--help").stdout):
         assert not re.search(r"\{None|\bSTR\b|default: None\)", text), text
 
 
@@ -216,14 +212,14 @@ def test_help_names_values_as_people_do():
     ],
 )
 def test_a_value_of_the_wrong_kind_is_told_what_is_needed(arguments, needed, tmp_path):
-    done = call("train", *arguments, cwd=tmp_path)
+    done = run_command("train", *arguments, cwd=tmp_path)
     assert done.returncode == 2 and needed in done.stderr, done.stderr
 
 
 def test_runs_are_compared_side_by_side(tiny_run, tmp_path):
-    assert call("eval", tiny_run, "--no-progress").returncode == 0
+    assert run_command("eval", tiny_run, "--no-progress").returncode == 0
     again = shutil.copytree(tiny_run, tmp_path / "again")
-    done = call("compare", tiny_run, again)
+    done = run_command("compare", tiny_run, again)
     assert done.returncode == 0 and "difference" in done.stdout, done.stderr
     assert re.search(r"mIoU +(\d+\.\d) +(\d+\.\d) +\1 +\2 +0.0 +0.0", done.stdout), done.stdout
     for runs, needed in (
@@ -231,7 +227,7 @@ def test_runs_are_compared_side_by_side(tiny_run, tmp_path):
         ([tiny_run, tmp_path], "is no run"),
         ([tiny_run, again, "--split", "test"], "was not scored on test"),
     ):
-        done = call("compare", *runs)
+        done = run_command("compare", *runs)
         assert done.returncode == 2 and needed in done.stderr, done.stderr
 
 
@@ -240,7 +236,7 @@ def test_help_explains_every_setting():
 
     from collab_seg.config import Config
 
-    text = call("train", "--help").stdout
+    text = run_command("train", "--help").stdout
     for part in dataclasses.fields(Config):
         for setting in dataclasses.fields(part.default_factory):
             assert f"--{setting.name.replace('_', '-')}" in text, setting.name

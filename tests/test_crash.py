@@ -2,7 +2,6 @@
 
 import dataclasses
 import errno
-import multiprocessing
 import os
 import random
 import shutil
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import context
 from conftest import survives, tiny_config
 from safetensors.torch import load_file
 
@@ -25,19 +25,11 @@ SAME = ("metrics.csv", "cnn.safetensors", "vit.safetensors", "scores_toyscapes_v
 KILLS = int(os.environ.get("COLLAB_SEG_KILLS", "30"))  # the longer version: COLLAB_SEG_KILLS=200
 
 
-@pytest.fixture(scope="module")
-def context():
-    """Processes are forked from one that has imported everything, so that each starts in an instant."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["crash_worker"])
-    return context
-
-
-def start(context, run, steps):
+def start(run, steps):
     from crash_worker import work
 
-    progress = context.Value("i", -1)
-    process = context.Process(target=work, args=(str(run), steps, progress))
+    progress = context().Value("i", -1)
+    process = context().Process(target=work, args=(str(run), steps, progress))
     process.start()
     return process, progress
 
@@ -54,10 +46,10 @@ def without_times(path: Path):
     ]
 
 
-def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(context, tmp_path):
+def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path):
     """kill -9 in steps, in writes and in the evaluation, again and again, until the run is through."""
     steps, random_moment = 20, random.Random(0)
-    process, _ = start(context, tmp_path / "whole", steps)
+    process, _ = start(tmp_path / "whole", steps)
     began = time.monotonic()
     process.join()
     length = time.monotonic() - began
@@ -67,7 +59,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(context, tmp_pa
         run = tmp_path / f"round{rounds}"
         rounds += 1
         while True:
-            process, progress = start(context, run, steps)
+            process, progress = start(run, steps)
             process.join(random_moment.uniform(0, 0.6) * length)
             if process.exitcode is None and kills < KILLS:
                 process.kill()

@@ -1,7 +1,10 @@
 """Students leave the kit and stay the same: hub folders, transformers, ONNX, torch.export; and its mistakes."""
 
 import dataclasses
+import functools
+import hashlib
 import json
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from collab_seg.data.views import normalize
 from collab_seg.students.vit import vit_student
 from collab_seg.training.loop import train
 from collab_seg.training.run import load_students
-from collab_seg.use import cli
+from collab_seg.use import cli, export, export_int8
 from collab_seg.use.deploy import (
     PretrainedStudent,
     as_read,
@@ -40,6 +43,29 @@ def run(tmp_path_factory):
     file.write_text(config_to_json(config))
     assert cli.main(["train", "--config-file", str(file), "--out", str(path), "--no-progress"]) == 0
     return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def each_graph_is_made_once():
+    """To trace a student and to write its graph takes ten seconds: tests that export the same student share both."""
+    traced, onnx = {}, functools.cache(export.to_onnx)
+
+    def trace(deployed):
+        key = hashlib.sha256(
+            b"".join(x.numpy().tobytes() for x in deployed.state_dict().values())
+        ).digest()
+        if key not in traced:
+            traced[key] = export_program(deployed)
+        return traced[key]
+
+    export_program = export.export_program
+    with (
+        patch.object(export, "export_program", trace),
+        patch.object(export_int8, "export_program", trace),
+        patch.dict(export.EXPORT_FORMATS, onnx=onnx),
+        patch.object(export_int8, "to_onnx", onnx),
+    ):
+        yield
 
 
 def test_onnx_of_the_average_is_what_both_students_say_at_any_size(run, tmp_path, capsys):
@@ -127,8 +153,6 @@ def test_mistakes_with_int8_are_one_line(words, said, run, capsys):
 
 
 def test_int8_names_the_packages_that_it_lacks(run, monkeypatch):
-    from collab_seg.use import export_int8
-
     monkeypatch.setattr(export_int8.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install onnx onnxscript onnxruntime"):
         export_int8.export_int8(run)
@@ -174,9 +198,9 @@ def test_a_saved_student_comes_back_whole(run, tmp_path):
 
 
 def test_an_export_into_a_folder_is_named_after_the_student(run, tmp_path):
-    path, _ = export_run(run, f"{tmp_path}/new/", "torch", "vit")
+    path, _ = export_run(run, f"{tmp_path}/new/", "torch", "cnn")
     assert (
-        path == tmp_path / "new" / "vit.pt2"
+        path == tmp_path / "new" / "cnn.pt2"
         and path.is_file()
         and path.with_suffix(".json").is_file()
     )

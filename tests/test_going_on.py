@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from commands import run_command
 from conftest import tiny_config
 from PIL import Image
 
@@ -37,7 +38,8 @@ SMALL = ["--size", "48", "64", "--crop", "48", "64", "--batch-size", "2", "--no-
 build_students = functools.partial(build.build_students, resolve=RunWeights)
 
 
-def command(*arguments, **options):
+def started(*arguments, **options):
+    """What a home cannot change any more once the libraries are loaded: a command with a start of its own."""
     return subprocess.run(
         [sys.executable, "-m", "collab_seg", *map(str, arguments)],
         capture_output=True,
@@ -217,7 +219,7 @@ def test_a_run_whose_first_run_is_gone_is_one_line(tmp_path):
 def stopped(tmp_path):
     """A run on own photos that was stopped after two of four steps."""
     root = own_photos(tmp_path / "mine")
-    done = command(
+    done = run_command(
         "train",
         "--data",
         "folder",
@@ -274,7 +276,7 @@ def test_resuming_after_the_data_changed_says_what_changed(stopped):
 def test_a_run_goes_on_when_the_run_that_it_began_from_is_gone(tiny_run, tmp_path):
     first = tmp_path / "first"
     shutil.copytree(tiny_run, first)
-    done = command(
+    done = run_command(
         "train",
         "--from",
         first,
@@ -507,7 +509,7 @@ def test_a_home_that_cannot_be_written_names_the_variable(tmp_path):
     around = {
         name: value for name, value in os.environ.items() if not name.startswith(("HF_", "XDG_"))
     }
-    done = command(
+    done = started(
         "data",
         "check",
         "hf",
@@ -520,7 +522,7 @@ def test_a_home_that_cannot_be_written_names_the_variable(tmp_path):
         and "HF_HOME=DIR" in done.stderr
         and done.stderr.count("collab-seg:") == 1
     ), done.stderr
-    done = command(
+    done = started(
         "data",
         "check",
         "hf",

@@ -4,11 +4,10 @@ said, before the first step, about classes without a pixel."""
 import dataclasses
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from commands import run_command
 from conftest import tiny_config
 from PIL import Image
 
@@ -182,11 +181,6 @@ def halves(low=0, high=255, kind=np.uint8):
     return label
 
 
-def cli(*arguments):
-    command = [sys.executable, "-m", "collab_seg", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
 def with_data(config, **changes):
     return dataclasses.replace(config, data=dataclasses.replace(config.data, **changes))
 
@@ -223,7 +217,9 @@ def test_binary_masks_are_seen_before_the_first_step_and_learnt_once_they_are_to
 )
 def test_the_command_line_takes_the_values_with_commas_or_spaces(tmp_path, flags):
     make_folder(tmp_path, [halves()] * 3)
-    done = cli("data", "check", "folder", "--root", tmp_path, "--classes", "rest,road", *flags)
+    done = run_command(
+        "data", "check", "folder", "--root", tmp_path, "--classes", "rest,road", *flags
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -293,7 +289,7 @@ def test_a_broken_file_is_named_before_the_first_step(tmp_path, split, kind):
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(UserError, match="cannot be read as an image.*cut short"):
         train(config, tmp_path / "run", progress=False)
-    done = cli(
+    done = run_command(
         "train",
         "--data",
         "folder",
@@ -516,7 +512,7 @@ def test_what_shows_no_colour_of_the_palette_is_said(tmp_path, image, said):
 )
 def test_a_number_out_of_range_is_one_line_in_every_command(tmp_path, command, flags):
     make_folder(tmp_path, [halves(0, 1)] * 3)
-    done = cli(*command, "--root", tmp_path, "--classes", "rest,road", *flags)
+    done = run_command(*command, "--root", tmp_path, "--classes", "rest,road", *flags)
     assert (
         done.returncode == 2 and done.stderr.count("\n") == 1 and "needed: from 0 to" in done.stderr
     ), done.stderr

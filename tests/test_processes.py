@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import run_command
 from conftest import survives
 from safetensors.torch import load_file
 from test_track import assert_same, events, table
@@ -32,8 +33,8 @@ def call(*command):
 def one(tmp_path_factory):
     """The run of one process."""
     run = tmp_path_factory.mktemp("one") / "run"
-    code, _, said = call(sys.executable, FROZEN, "train", *TINY, *ARGUMENTS, "--out", run)
-    assert code == 0, said
+    done = run_command("train", *TINY, *ARGUMENTS, "--out", run, frozen=True)
+    assert done.returncode == 0, done.stderr
     return run
 
 
@@ -77,36 +78,12 @@ def test_two_processes_do_the_steps_of_one(launcher, one, tmp_path):
 
 def test_the_shorthand_trains_and_what_one_process_began_two_finish(tmp_path):
     run = tmp_path / "run"
-    code, _, said = call(
-        sys.executable,
-        "-m",
-        "collab_seg",
-        "train",
-        *TINY,
-        "--steps",
-        "30",
-        "--batch-size",
-        "4",
-        "--time-limit",
-        "0.001",
-        "--out",
-        run,
-    )
-    assert code == 143 and "--resume" in said
+    first = "--steps 30 --batch-size 4 --time-limit 0.001".split()
+    done = run_command("train", *TINY, *first, "--out", run)
+    assert done.returncode == 143 and "--resume" in done.stderr
     before = json.loads((run / "state.json").read_text())["step"]
-    code, shown, said = call(
-        sys.executable,
-        "-m",
-        "collab_seg",
-        "train",
-        "--resume",
-        run,
-        "--num-processes",
-        "2",
-        "--tracker",
-        "tensorboard",
-        "--no-progress",
-    )
+    more = "--num-processes 2 --tracker tensorboard --no-progress".split()
+    code, shown, said = call(sys.executable, "-m", "collab_seg", "train", "--resume", run, *more)
     assert code == 0 and shown.count("mIoU") == 1, said
     assert "processes 1 -> 2" in said  # it says that the last digits may differ
     rows = table(run)
@@ -117,20 +94,10 @@ def test_the_shorthand_trains_and_what_one_process_began_two_finish(tmp_path):
 
 
 def test_a_batch_that_cannot_be_shared_is_one_mistake(tmp_path):
-    code, _, said = call(
-        sys.executable,
-        "-m",
-        "collab_seg",
-        "train",
-        *TINY,
-        "--batch-size",
-        "3",
-        "--num-processes",
-        "2",
-        "--out",
-        tmp_path / "run",
-    )
-    assert code == 2 and "batch_size is 3 for 2 processes" in said and "Traceback" not in said
+    shared = "--batch-size 3 --num-processes 2".split()
+    done = run_command("train", *TINY, *shared, "--out", tmp_path / "run")
+    assert done.returncode == 2 and "batch_size is 3 for 2 processes" in done.stderr
+    assert "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
 
 
@@ -191,10 +158,7 @@ def test_when_one_process_dies_the_other_stops_soon_and_the_run_goes_on(tmp_path
             and "--resume" in said
         ), said
         assert time.monotonic() - began < 60
-        assert (
-            call(sys.executable, "-m", "collab_seg", "train", "--resume", run, "--no-progress")[0]
-            == 0
-        )
+        assert run_command("train", "--resume", run, "--no-progress").returncode == 0
 
 
 def test_a_dead_data_worker_is_one_line(tmp_path):
@@ -213,17 +177,5 @@ def test_a_dead_data_worker_is_one_line(tmp_path):
             and "--resume" in said
             and "Traceback" not in said
         ), said
-        assert (
-            call(
-                sys.executable,
-                "-m",
-                "collab_seg",
-                "train",
-                "--resume",
-                run,
-                "--no-progress",
-                "--time-limit",
-                "0.05",
-            )[0]
-            == 143
-        )
+        resumed = run_command("train", "--resume", run, "--no-progress", "--time-limit", "0.05")
+        assert resumed.returncode == 143

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from commands import context
 from conftest import tiny_config
 from torchmetrics.classification import BinaryAUROC
 
@@ -186,7 +187,11 @@ def observe_a_share(rank, folder):
 
 
 def test_several_processes_learn_what_one_would(tmp_path):
-    torch.multiprocessing.spawn(observe_a_share, (str(tmp_path),), nprocs=2)
+    workers = [context().Process(target=observe_a_share, args=(k, tmp_path)) for k in (0, 1)]
+    for each in ("start", "join"):
+        for worker in workers:
+            getattr(worker, each)()
+    assert [worker.exitcode for worker in workers] == [0, 0]
     output, _, target = random_pair(dtype=torch.float32)
     for name in NAMES:
         alone = made(name)
@@ -311,7 +316,7 @@ def test_advise_counts_what_each_word_would_mend_and_spoil(tiny_run, tmp_path, c
         outputs = on_one_grid(*(s.eval()(normalize(image)[None]) for s in (cnn, vit)))
         small = resize_label(label, outputs[0].logits.shape[-2:])
         own, peer = (likeliest(output.logits)[0] for output in outputs)
-        for a, b, truth in zip(own.flatten(), peer.flatten(), small.flatten()):
+        for a, b, truth in zip(*(x.flatten().tolist() for x in (own, peer, small))):
             known += truth != IGNORE_INDEX
             mends += a != truth and b == truth and truth != IGNORE_INDEX
             spoils += a == truth and b != truth

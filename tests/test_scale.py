@@ -4,14 +4,13 @@ import csv
 import dataclasses
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from commands import run_command
 from conftest import tiny_config
 from huggingface_hub import constants
 from PIL import Image
@@ -165,27 +164,8 @@ def test_synchronized_norms_have_the_same_weights_and_give_the_same_outputs():
 
 
 def test_synchronized_norms_on_a_cpu_are_one_mistake(tmp_path):
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "collab_seg",
-            "train",
-            "--preset",
-            "toy",
-            "--sync-batchnorm",
-            "--num-processes",
-            "2",
-            "--device",
-            "cpu",
-            "--no-progress",
-            "--out",
-            str(tmp_path / "run"),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    flags = "--preset toy --sync-batchnorm --num-processes 2 --device cpu --no-progress".split()
+    done = run_command("train", *flags, "--out", tmp_path / "run")
     assert (
         done.returncode == 2
         and "needed: GPUs, or --no-sync-batchnorm" in done.stderr

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import torch
+from commands import run_command, two_processes
 from conftest import tiny_config
-from test_processes import ACCELERATE, FROZEN, TINY, TORCHRUN, call
+from test_processes import TINY
 
 from collab_seg.config import DistillConfig
 from collab_seg.core import IGNORE_INDEX, UserError
@@ -298,10 +299,10 @@ def test_two_processes_learn_from_pseudo_labels_as_one_does(method, tmp_path):
     arguments = ["--steps", "6", "--batch-size", "4", "--lr", "5e-5", "--split", "train/5",
                  "--unlabelled-split", "train", "--method", method, "--ramp", "0"]  # fmt: skip
     rows = []
-    for name, command in (("one", [ACCELERATE[0]]), ("two", TORCHRUN)):
-        run = tmp_path / name
-        code, _, said = call(*command, FROZEN, "train", *TINY, *arguments, "--out", run)
-        assert code == 0, said
+    for processes in (run_command, two_processes):
+        run = tmp_path / processes.__name__
+        done = processes("train", *TINY, *arguments, "--out", run, frozen=True)
+        assert (run / "summary.json").exists(), done
         rows.append(pd.read_csv(run / "metrics.csv"))
     for name in ("ce_cnn", "ce_vit", f"unlabelled/{method}_to_cnn", f"unlabelled/{method}_to_vit"):
         # Dice adds within a process what it counts over all: its slope is the mean's, not its value

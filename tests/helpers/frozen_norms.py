@@ -18,10 +18,15 @@ def normalise(self, x):
     )
 
 
-nn.BatchNorm2d.forward = normalise
-nn.Dropout.forward = nn.Dropout2d.forward = lambda self, x: x
-BatchNormAct2d.forward = lambda self, x: self.act(self.drop(normalise(self, x)))
+def freeze():
+    """From now on, in this process."""
+    nn.BatchNorm2d.forward = normalise
+    nn.Dropout.forward = nn.Dropout2d.forward = lambda self, x: x
+    BatchNormAct2d.forward = lambda self, x: self.act(self.drop(normalise(self, x)))
 
-from collab_seg.use.cli import main  # noqa: E402
 
-sys.exit(main(sys.argv[1:]))
+if __name__ == "__main__":
+    from collab_seg.use.cli import main
+
+    freeze()
+    sys.exit(main(sys.argv[1:]))

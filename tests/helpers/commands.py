@@ -1,0 +1,79 @@
+"""`collab-seg` in a process of its own that starts at once: a fork of one that has loaded everything.
+
+To start Python and load PyTorch takes some seconds, hundreds of times over. What is about that start (signals, two
+processes, an environment of its own) is tested with programs that are started as users start them.
+"""
+
+import functools
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+from multiprocessing import forkserver
+from pathlib import Path
+from unittest.mock import patch
+
+from collab_seg.use.processes import worker_environments
+
+
+@functools.cache
+def context():
+    """Makes processes that are forks of one in which `crash_worker` has loaded everything."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["crash_worker"])
+    # up to Python 3.11 it does not look in sys.path, and passes over what it does not find
+    with patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)):
+        forkserver.ensure_running()
+    return context
+
+
+def run_command(*arguments, **more):
+    """What `collab-seg ARGUMENTS` returns and says, as `subprocess.run` gives it."""
+    [done] = commands([os.environ], *arguments, **more)
+    return done
+
+
+def two_processes(*arguments, **more):
+    """The same in two processes, each told its number as torchrun would."""
+    return commands(worker_environments(2), *arguments, **more)
+
+
+def commands(environments, *arguments, cwd=None, frozen=False):
+    """One process for each environment; `frozen`: with frozen_norms.py."""
+    given = [*map(str, arguments)]
+    with tempfile.TemporaryDirectory() as folder:
+        workers = []
+        for number, environment in enumerate(environments):
+            said = [Path(folder, f"{name}{number}") for name in ("out", "err")]
+            how = (given, said, dict(environment), str(cwd or os.getcwd()), frozen)
+            workers.append((context().Process(target=become_a_command, args=how), said))
+        for process, _ in workers:
+            process.start()
+        for process, _ in workers:
+            process.join()
+        return [
+            subprocess.CompletedProcess(
+                given, process.exitcode, *(path.read_text() for path in said)
+            )
+            for process, said in workers
+        ]
+
+
+def become_a_command(arguments, said, environment, folder, frozen):
+    """Run a command in this process, which has just been forked, until it ends."""
+    assert "crash_worker" in sys.modules, "nothing was loaded before the fork"
+    for number, path in enumerate(said, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+    sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["collab-seg", *arguments]
+    if frozen:
+        import frozen_norms
+
+        frozen_norms.freeze()
+    from collab_seg.use.cli import main
+
+    sys.exit(main())
