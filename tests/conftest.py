@@ -31,6 +31,14 @@ def record(fault, tried, survived, lost):
     ]
 
 
+# the files that take longest, begun first: else one process would be left with them at the end
+LONG = "plain_vit crash unlabelled package processes assignments bench explore_browser study deploy scale".split()
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG)
+
+
 @contextlib.contextmanager
 def survives(fault, tried=1):
     """Count a fault under which a test holds: what follows is asserted inside, and where that fails, work was lost."""
