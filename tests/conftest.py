@@ -4,6 +4,7 @@ import contextlib
 import csv
 import dataclasses
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -37,6 +38,12 @@ LONG = "plain_vit crash unlabelled package processes assignments bench explore_b
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG)
+
+
+def pytest_collection_finish():
+    """Before a test starts a data worker: a process has one forkserver, and it loads at its start or never."""
+    if "commands" in sys.modules:
+        sys.modules["commands"].context()
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from collab_seg.losses.reliability import (
 )
 from collab_seg.students.base import likeliest
 from collab_seg.studies.advice import advice_rows, advised_gains, heard_peers
+from collab_seg.studies.compare import scores
 from collab_seg.studies.results import read_results
 from collab_seg.training.evaluate import open_students
 from collab_seg.training.loop import train
@@ -363,6 +364,18 @@ def test_the_advice_says_which_of_two_students_gains_more(study):
     for says, both in found.groupby("says"):
         cnn, vit = both.set_index("student").loc[["cnn", "vit"]].itertuples()
         assert (cnn.share > vit.share) == (cnn.gain > vit.gain), says
+
+
+def test_the_advice_that_was_taken_brought_a_gain():
+    """Only the student with a share above 0 was taught, and it gained in every seed; the other stayed as it was."""
+    table = scores(read_results(RESULTS / "few_advised.csv"))
+    gains = (table.loc["peer_mean_to_vit"] - table.loc["alone"]).dropna()
+    shares = pd.read_csv(RESULTS / "advice.csv").query(
+        "data == 'camvid' and kind == 'new' and says == 'peer'"
+    )
+    share = shares.groupby("student").share_by_class.mean()
+    assert share["vit"] > 0 > share["cnn"]
+    assert len(gains) == 5 and (gains.vit > 0).all() and (gains.cnn == 0).all()
 
 
 def test_the_advice_orders_the_studies():

@@ -109,7 +109,7 @@ WORTH = 1.0  # per cent, or points of mIoU: a rule of thumb
 _METHODS = {"peer": "peer_mean", "pair": "mean_pair", "reliable": "selective"}
 
 
-def _said_of(student: str, words: pd.DataFrame) -> str:
+def _said_of(student: str, words: pd.DataFrame, only: str) -> str:
     "One sentence about what a student could learn from images without labels."
     best = words.share_by_class.idxmax()
     share, name = words.share_by_class[best], "CNN" if student == "cnn" else "ViT"
@@ -119,7 +119,7 @@ def _said_of(student: str, words: pd.DataFrame) -> str:
     )
     if share < WORTH:
         return f"The {name} has little to learn from its peer: {counted}."
-    return f"The {name} can learn from its peer: {counted}. Try --method {_METHODS[best]}."
+    return f"The {name} can learn from its peer: {counted}. Try --method {_METHODS[best]}{only}."
 
 
 # %% ../../nbs/kit/studies_advice.ipynb #e11439a5
@@ -128,7 +128,10 @@ def advice(
 ) -> list[str]:  # sentences
     "What collaborating can bring here, with and without images that have no labels."
     new, learnt = table.loc["new"], table.loc["learnt"]
-    said = [_said_of(student, new.loc[student]) for student in ("cnn", "vit")]
+    best = new.share_by_class.groupby(level="student").max()
+    able = best.index[best >= WORTH]  # where one can learn, the other would only be harmed
+    only = f" --unlabelled-to {able[0]}" if len(able) == 1 else ""
+    said = [_said_of(student, new.loc[student], only) for student in ("cnn", "vit")]
     lead = new.average.iloc[0] - new.miou.groupby(level="student").first().max()
     both = "each knows something that the other does not" if lead > WORTH else "they err alike"
     said.append(f"The mean of both is {lead:+.1f} mIoU beside the better one: {both}.")
@@ -151,7 +154,8 @@ def advised_gains(
     new = advised.query("kind == 'new' and data == @data and labels == @labels")
     found, rows = scores(study), []
     for (student, says), part in new.groupby(["student", "says"], sort=False):
-        if (method := _METHODS[says]) in found.index:
+        names = f"{_METHODS[says]}_to_{student}", _METHODS[says]  # it alone is taught, or both
+        if method := next((name for name in names if name in found.index), None):
             gain = paired(found, method, "alone", student)
             rows.append({"student": student, "says": says, "share": part.share_by_class.mean(),
                          "gain": gain.mean, "seeds": gain.seeds})  # fmt: skip
@@ -159,15 +163,17 @@ def advised_gains(
 
 
 # %% ../../nbs/kit/studies_advice.ipynb #advice-drawn
-_HEARD = {"few_camvid": ("cnn", "vit"), "few_facade": ("cnn", "vit"), "beside_dinov2": ("cnn",)}
+_HEARD = dict(few_camvid="cnn vit", few_advised="vit", few_facade="cnn vit", beside_dinov2="cnn")
 
 
 def heard_peers(results) -> pd.DataFrame:
-    "Shares and gains of those students of three studies that hear their peer."
+    "Shares and gains of those students of our studies that hear their peer."
     advised, found = pd.read_csv(Path(results) / "advice.csv"), []
     for study, taught in _HEARD.items():
         rows = advised_gains(advised, read_results(Path(results) / f"{study}.csv"))
-        found.append(rows[(rows.says == "peer") & rows.student.isin(taught)].assign(study=study))
+        found.append(
+            rows[(rows.says == "peer") & rows.student.isin(taught.split())].assign(study=study)
+        )
     return pd.concat(found).drop(columns="says")
 
 

@@ -130,12 +130,14 @@ def by_compiler(deployed: Deployed) -> Callable:
 
 
 # %% ../../nbs/kit/bench_use.ipynb #cell-018
-def runtimes(deployed: Deployed, folder: str, threads: int, shape) -> Iterator[tuple]:
+def runtimes(deployed: Deployed, folder: str, threads: int, shape, compiler=True) -> Iterator:
     "The ways to run an exported student on one shape: name, and a function of uint8 arrays."
     path = Path(folder, "student.onnx")
     path.write_bytes(to_onnx(export_program(deployed)))
     yield "onnxruntime", runner(path, threads)
     yield "openvino", by_openvino(path, threads, shape)
+    if not compiler:
+        return
     if has_compiler():
         yield "torch.compile", by_compiler(deployed)
     else:
@@ -195,7 +197,8 @@ def exported_rows(student, name: str, setting: Setting) -> Iterator[dict]:
         f"{name}, 1 x {size_text(size)}",
     )
     with tempfile.TemporaryDirectory() as folder:
-        ways = dict(runtimes(deployed, folder, setting.threads, image.shape))
+        compiler = not setting.quick  # it takes a minute a student
+        ways = dict(runtimes(deployed, folder, setting.threads, image.shape, compiler))
         same_answers(ways, eager, image)
         yield fastest(ways, eager, image, f"{what}, exported", "at least 2", setting)
         ways = dict(in_int8(folder, setting.threads, [image]))

@@ -25,6 +25,9 @@ def context():
     # up to Python 3.11 it does not look in sys.path, and passes over what it does not find
     with patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)):
         forkserver.ensure_running()
+    first = context.Process(target=int)  # done when everything is loaded
+    first.start()
+    first.join()
     return context
 
 
