@@ -32,35 +32,15 @@ class Row:
 ROWS = (
     Row("CamVid, 367 labels, five seeds", "together - alone", "camvid_pocket", "collab", "alone"),
     Row("CamVid, 360x480, CNN from ImageNet", "together - alone", "camvid_gpu", "collab", "alone"),
-    Row(
-        "CamVid, 10 labels, 357 without",
-        "both teach - each teaches itself",
-        "few_balanced",
-        "mean_pair",
-        "own_mean",
-    ),
-    Row(
-        "the same, as `advise` says",
-        "CNN teaches ViT - alone",
-        "few_advised",
-        "peer_mean_to_vit",
-        "alone",
-    ),
-    Row(
-        "facades, 100 labels, 560 without",
-        "CNN hears DINOv2-S - alone",
-        "beside_dinov2",
-        "peer_mean",
-        "alone",
-    ),
-    Row(
-        "small computed world, few labels",
-        "the surer teaches - alone",
-        "dials",
-        "reliable",
-        "alone",
-    ),
-)
+    Row("CamVid, 10 labels, 357 without", "both teach - each teaches itself",
+        "few_balanced", "mean_pair", "own_mean"),
+    Row("the same, as `advise` says", "CNN teaches ViT - alone",
+        "few_advised", "peer_mean_to_vit", "alone"),
+    Row("facades, 100 labels, 560 without", "CNN hears DINOv2-S - alone",
+        "beside_dinov2", "peer_mean", "alone"),
+    Row("small computed world, few labels", "the surer teaches - alone",
+        "dials", "reliable", "alone"),
+)  # fmt: skip
 
 
 # %% ../../nbs/kit/studies_overview.ipynb #cell-008
