@@ -50,11 +50,13 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path):
     """kill -9 in steps, in writes and in the evaluation, again and again, until the run is through."""
     steps, random_moment = 20, random.Random(0)
     context()  # loading is not a part of a run's length
-    began = time.monotonic()
-    process, _ = start(tmp_path / "whole", steps)
-    process.join()
-    length = time.monotonic() - began
-    assert process.exitcode == 0
+    length = float("inf")
+    for name in ("first", "whole"):
+        began = time.monotonic()
+        process, _ = start(tmp_path / name, steps)
+        process.join()
+        length = min(length, time.monotonic() - began)
+        assert process.exitcode == 0
     kills = rounds = counted = 0
     while kills < KILLS:
         run = tmp_path / f"round{rounds}"
