@@ -134,10 +134,10 @@ def test_an_exported_file_gives_what_prediction_gives(kept, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     run, root = kept
-    path, _ = export_run(run, tmp_path / "cnn.onnx", "onnx", "cnn")
+    path, _ = export_run(run, tmp_path / "both.onnx", "onnx", "average")
     about = json.loads(path.with_suffix(".json").read_text())
     session = onnxruntime.InferenceSession(path)
-    cnn, _, _, config = open_students(run)
+    cnn, vit, _, config = open_students(run)
     for size in SIZES[:3]:
         whole = torch.from_numpy(
             np.array(Image.open(root / "images" / "val" / f"p{SIZES.index(size)}.png"))
@@ -147,7 +147,10 @@ def test_an_exported_file_gives_what_prediction_gives(kept, tmp_path):
         if min(shape) < 64:  # an export takes 64 pixels a side or more
             small = resize_image(whole, read_shape(*size, 64))
         theirs = session.run(None, {session.get_inputs()[0].name: small[None].numpy()})[0]
-        ours = cnn.probabilities(normalize(small)[None], small.shape[-2:])
+        ours = (
+            cnn.probabilities(normalize(small)[None], small.shape[-2:])
+            + vit.probabilities(normalize(small)[None], small.shape[-2:])
+        ) / 2
         assert np.abs(theirs - ours.detach().numpy()).max() < 1e-4
     assert about["short_side"] == config.data.short_side == 48
 

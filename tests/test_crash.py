@@ -49,7 +49,6 @@ def without_times(path: Path):
 def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path):
     """kill -9 in steps, in writes and in the evaluation, again and again, until the run is through."""
     steps, random_moment = 20, random.Random(0)
-    context()  # loading is not a part of a run's length
     length = float("inf")
     for name in ("first", "whole"):
         began = time.monotonic()

@@ -48,7 +48,7 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module", autouse=True)
 def each_graph_is_made_once():
     """To trace a student and to write its graph takes ten seconds: tests that export the same student share both."""
-    traced, onnx = {}, functools.cache(export.to_onnx)
+    export_program, onnx, traced = export.export_program, functools.cache(export.to_onnx), {}
 
     def trace(deployed):
         key = hashlib.sha256(
@@ -58,7 +58,6 @@ def each_graph_is_made_once():
             traced[key] = export_program(deployed)
         return traced[key]
 
-    export_program = export.export_program
     with (
         patch.object(export, "export_program", trace),
         patch.object(export_int8, "export_program", trace),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from commands import context
+from commands import together
 from conftest import tiny_config
 from torchmetrics.classification import BinaryAUROC
 
@@ -25,7 +25,7 @@ from collab_seg.losses.reliability import (
     flipped_and_scaled,
 )
 from collab_seg.students.base import likeliest
-from collab_seg.studies.advice import advice_rows, advised_gains, heard_peers
+from collab_seg.studies.advice import advice, advice_rows, advice_table, advised_gains, heard_peers
 from collab_seg.studies.compare import scores
 from collab_seg.studies.results import read_results
 from collab_seg.training.evaluate import open_students
@@ -188,11 +188,7 @@ def observe_a_share(rank, folder):
 
 
 def test_several_processes_learn_what_one_would(tmp_path):
-    workers = [context().Process(target=observe_a_share, args=(k, tmp_path)) for k in (0, 1)]
-    for each in ("start", "join"):
-        for worker in workers:
-            getattr(worker, each)()
-    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert together(observe_a_share, [(0, tmp_path), (1, tmp_path)]) == [0, 0]
     output, _, target = random_pair(dtype=torch.float32)
     for name in NAMES:
         alone = made(name)
@@ -375,6 +371,9 @@ def test_the_advice_that_was_taken_brought_a_gain():
     )
     share = shares.groupby("student").share_by_class.mean()
     assert share["vit"] > 0 > share["cnn"]
+    counted = pd.read_csv(RESULTS / "advice.csv").query("data == 'camvid'")
+    says = advice(advice_table(counted.to_dict("records")))
+    assert "little to learn" in says[0] and "--method peer_mean --unlabelled-to vit" in says[1]
     assert len(gains) == 5 and (gains.vit > 0).all() and (gains.cnn == 0).all()
 
 

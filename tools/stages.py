@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DRIFT = ["tests/test_drift.py", "-q"]
 NOTEBOOKS = ["--nbval", "nbs", "-q", "--nbval-cell-timeout", "600"]
 TESTS = ["tests", "-q", "--deselect", "tests/test_drift.py", "--durations", "20"]
-IN_ORDER = ["--no-loadscope-reorder"]  # tests/conftest.py begins with the longest files
+TESTS += ["--no-loadscope-reorder"]  # tests/conftest.py begins with the longest files
 # In every kernel of a notebook. What asks, as it loads, whether IPython runs is left to the kernel: pyplot, pandas, and
 # tqdm.auto with timm and datasets.
 LOADED = ["torch", "torchvision", "pyarrow", "matplotlib.figure"]
@@ -52,7 +52,7 @@ def stages(jobs: int) -> dict:
     return {
         "drift": (DRIFT, {}),
         "notebooks": (NOTEBOOKS + share, ONE),
-        "pytest": (TESTS + share + IN_ORDER, ONE),
+        "pytest": (TESTS + share, ONE),
     }
 
 

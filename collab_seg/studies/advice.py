@@ -128,10 +128,10 @@ def advice(
 ) -> list[str]:  # sentences
     "What collaborating can bring here, with and without images that have no labels."
     new, learnt = table.loc["new"], table.loc["learnt"]
-    best = new.share_by_class.groupby(level="student").max()
-    able = best.index[best >= WORTH]  # where one can learn, the other would only be harmed
+    words = {student: new.loc[student] for student in ("cnn", "vit")}
+    able = [student for student, its in words.items() if its.share_by_class.max() >= WORTH]
     only = f" --unlabelled-to {able[0]}" if len(able) == 1 else ""
-    said = [_said_of(student, new.loc[student], only) for student in ("cnn", "vit")]
+    said = [_said_of(student, its, only) for student, its in words.items()]
     lead = new.average.iloc[0] - new.miou.groupby(level="student").first().max()
     both = "each knows something that the other does not" if lead > WORTH else "they err alike"
     said.append(f"The mean of both is {lead:+.1f} mIoU beside the better one: {both}.")

@@ -130,7 +130,9 @@ def by_compiler(deployed: Deployed) -> Callable:
 
 
 # %% ../../nbs/kit/bench_use.ipynb #cell-018
-def runtimes(deployed: Deployed, folder: str, threads: int, shape, compiler=True) -> Iterator:
+def runtimes(
+    deployed: Deployed, folder: str, threads: int, shape, compiler: bool = True
+) -> Iterator[tuple]:
     "The ways to run an exported student on one shape: name, and a function of uint8 arrays."
     path = Path(folder, "student.onnx")
     path.write_bytes(to_onnx(export_program(deployed)))

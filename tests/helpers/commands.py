@@ -31,6 +31,16 @@ def context():
     return context
 
 
+def together(target, every):
+    """A function in forks at the same time, one for each of these arguments; their exit codes."""
+    workers = [context().Process(target=target, args=arguments) for arguments in every]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return [worker.exitcode for worker in workers]
+
+
 def run_command(*arguments, **more):
     """What `collab-seg ARGUMENTS` returns and says, as `subprocess.run` gives it."""
     [done] = commands([os.environ], *arguments, **more)
@@ -46,29 +56,24 @@ def commands(environments, *arguments, cwd=None, frozen=False):
     """One process for each environment; `frozen`: with frozen_norms.py."""
     given = [*map(str, arguments)]
     with tempfile.TemporaryDirectory() as folder:
-        workers = []
-        for number, environment in enumerate(environments):
-            said = [Path(folder, f"{name}{number}") for name in ("out", "err")]
-            how = (given, said, dict(environment), str(cwd or os.getcwd()), frozen)
-            workers.append((context().Process(target=become_a_command, args=how), said))
-        for process, _ in workers:
-            process.start()
-        for process, _ in workers:
-            process.join()
+        every = [
+            ([Path(folder, f"{name}{k}") for name in ("out", "err")], dict(environment))
+            for k, environment in enumerate(environments)
+        ]
+        how = given, str(cwd or os.getcwd()), frozen
+        codes = together(become_a_command, [(*one, *how) for one in every])
         return [
-            subprocess.CompletedProcess(
-                given, process.exitcode, *(path.read_text() for path in said)
-            )
-            for process, said in workers
+            subprocess.CompletedProcess(given, code, *(path.read_text() for path in said))
+            for code, (said, _) in zip(codes, every)
         ]
 
 
-def become_a_command(arguments, said, environment, folder, frozen):
+def become_a_command(said, environment, arguments, folder, frozen):
     """Run a command in this process, which has just been forked, until it ends."""
-    assert "crash_worker" in sys.modules, "nothing was loaded before the fork"
     for number, path in enumerate(said, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))
+    assert "crash_worker" in sys.modules, "nothing was loaded before the fork"
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
