@@ -15,6 +15,7 @@ __all__ = [
 ]
 
 # %% ../../nbs/kit/export.ipynb #cell-004
+import contextlib
 import io
 import json
 import math
@@ -91,6 +92,20 @@ def _without_ceil(program):
     return program
 
 
+# %% ../../nbs/kit/export.ipynb #493b5995
+@contextlib.contextmanager
+def _not_in_place(module: nn.Module):
+    "Activations leave their input as it is: taking apart what they overwrite is half of an export."
+    which = [part for part in module.modules() if getattr(part, "inplace", False)]
+    for part in which:
+        part.inplace = False
+    try:
+        yield
+    finally:
+        for part in which:
+            part.inplace = True
+
+
 # %% ../../nbs/kit/export.ipynb #cell-012
 def export_program(
     deployed: Deployed,  # a student, or two
@@ -107,7 +122,7 @@ def export_program(
         # timm's rotary positions of DINOv3 divide by float(side), which is the example's.
         patch.object(pos_embed_sincos, "float", operator.pos, create=True),
     )
-    with torch.no_grad(), free_sizes[0], free_sizes[1]:
+    with torch.no_grad(), free_sizes[0], free_sizes[1], _not_in_place(deployed):
         return _without_ceil(torch.export.export(deployed, (example,), dynamic_shapes=sizes))
 
 
