@@ -298,15 +298,22 @@ def test_a_run_whose_data_has_changed_is_refused(tiny_run, tmp_path):
 # ------------------------------------------------------------------------------ advise
 
 
-def test_advise_counts_what_each_word_would_mend_and_spoil(tiny_run, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def ten_labels(tmp_path_factory):
+    """A run that learnt from ten of all images."""
+    config = tiny_config(steps=2, labelled="10")
+    return train(config, tmp_path_factory.mktemp("advise") / "ten", progress=False)
+
+
+def test_advise_counts_what_each_word_would_mend_and_spoil(ten_labels, tmp_path, capsys):
     """The counts of the command against a loop over pixels."""
     table = tmp_path / "advice.csv"
-    assert main(["advise", str(tiny_run), "--split", "val/25", "--csv", str(table)]) == 0
+    assert main(["advise", str(ten_labels), "--split", "val/25", "--csv", str(table)]) == 0
     said = capsys.readouterr().out
     assert "The CNN" in said and "The ViT" in said and "With labels alone" in said
     rows = {(r["kind"], r["student"], r["says"]): r for r in csv.DictReader(open(table))}
     assert len(rows) == 2 * 2 * 3
-    cnn, vit, source, config = open_students(tiny_run)
+    cnn, vit, source, config = open_students(ten_labels)
     scenes = Scenes(open_source(config.data), "val/25", None, config.data.read_size)
     mends = spoils = known = 0
     for image, label in scenes:
@@ -324,11 +331,9 @@ def test_advise_counts_what_each_word_would_mend_and_spoil(tiny_run, tmp_path, c
     assert found["mends"] == mirrored["spoils"] and found["spoils"] == mirrored["mends"]
 
 
-def test_advise_knows_which_images_had_a_label(tmp_path):
-    """A run that learnt from ten of all images is judged by the others, whatever names them."""
-    config = tiny_config(steps=2, labelled="10")
-    run = train(config, tmp_path / "ten", progress=False)
-    rows = advice_rows(run, "train/50")
+def test_advise_knows_which_images_had_a_label(ten_labels):
+    """The run is judged by the images that it has no label of, whatever names them."""
+    rows = advice_rows(ten_labels, "train/50")
     images = {kind: {r["images"] for r in rows if r["kind"] == kind} for kind in ("new", "learnt")}
     assert images == {"learnt": {10}, "new": {6}}  # of 0, 50, ... all but 0 and 200
 
