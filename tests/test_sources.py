@@ -91,7 +91,7 @@ def encoded(array, kind="PNG", palette=None) -> bytes:
     buffer, image = io.BytesIO(), Image.fromarray(array)
     if palette is not None:
         image.putpalette([value for colour in palette for value in colour])
-    image.save(buffer, kind)
+    image.save(buffer, kind, compress_level=1)  # of PNG: noise does not get smaller
     return buffer.getvalue()
 
 
