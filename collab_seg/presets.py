@@ -94,7 +94,8 @@ def benchmark(
         cnn_weights="imagenet",
         vit_weights="imagenet",
     )
-    return Config(data=data, students=students, optim=_PUBLISHED)
+    distill = DistillConfig(hfd_cells=32)  # studies/hfd_cells.toml
+    return Config(data=data, students=students, distill=distill, optim=_PUBLISHED)
 
 
 # %% ../nbs/kit/presets.ipynb #cell-012

@@ -67,6 +67,13 @@ def part_table(rows: list[dict], steps: int, most: int = 10) -> str:
     return "\n".join([head, *lines])
 
 
+# %% ../../nbs/kit/training_profile.ipynb #56d8e5c9
+def silent_profile(**options):
+    "PyTorch's profiler, which says nothing about itself."
+    os.environ.setdefault("KINETO_LOG_LEVEL", "9")  # read when it first starts
+    return profile(**options)
+
+
 # %% ../../nbs/kit/training_profile.ipynb #cell-013
 WARM_UP, PROFILED = 3, 5  # steps that are left out, and steps that are written down
 
@@ -82,10 +89,9 @@ class Profile:
             self._start()
 
     def _start(self) -> None:
-        os.environ.setdefault("KINETO_LOG_LEVEL", "9")  # it says nothing about itself
         kinds = [ProfilerActivity.CPU]
         kinds += [ProfilerActivity.CUDA] * torch.cuda.is_available()
-        self.profiler = profile(activities=kinds)
+        self.profiler = silent_profile(activities=kinds)
         self.profiler.start()
         self.began = time.perf_counter()
 

@@ -15,6 +15,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from ..training.profile import silent_profile
+
 
 # %% ../../nbs/kit/measure.ipynb #cell-008
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +121,7 @@ def peak_bytes(
         before = torch.cuda.memory_allocated()
         call()
         return torch.cuda.max_memory_allocated() - before
-    with torch.profiler.profile(profile_memory=True) as profile:
+    with silent_profile(profile_memory=True) as profile:
         call()
     events = profile.profiler.kineto_results.events()
     memory = [event for event in events if event.name() == "[memory]"]
