@@ -25,6 +25,7 @@ for number, pair in enumerate(PAIRS):
 
 def make_tree(preset: str, root: Path) -> Path:
     """A few pictures of the true size in folders of the true layout."""
+    sys.path.append(str(ROOT / "tests"))
     import test_sources
 
     def make_camvid(root):
