@@ -6,11 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from collab_seg.core import IGNORE_INDEX, UserError
+from collab_seg.core import IGNORE_INDEX, UserError, row_sums
 from collab_seg.losses.base import pixel_errors
 from collab_seg.losses.hfd import HFD, AttentionTranslator, cosine_distance, linear_cka, normed
 from collab_seg.losses.properties import check_loss, random_pair
-from collab_seg.losses.region import REGION_DISTANCES, RegionBSD, region_mean
+from collab_seg.losses.region import REGION_DISTANCES, RegionBSD, region_mean, region_sum
 
 
 def region_mean_by_loop(x, valid, size):
@@ -116,9 +116,13 @@ def test_region_bsd_shows_the_properties_of_a_loss():
     assert not maps["valid"][0, 0, 0]
 
 
-def test_means_of_regions_are_those_of_a_loop():
+LAYOUTS = {"pooled": torch.contiguous_format, "by rows": torch.channels_last}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_means_of_regions_are_those_of_a_loop(layout):
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(2, 3, 7, 10, generator=generator)
+    x = torch.randn(2, 3, 7, 10, generator=generator).to(memory_format=layout)
     valid = torch.rand(2, 7, 10, generator=generator) > 0.6
     valid[0, :4, :4] = False
     means, has = region_mean(x, valid, 4)
@@ -127,6 +131,27 @@ def test_means_of_regions_are_those_of_a_loop():
         for (row, column), mean in region_mean_by_loop(x[n], valid[n], 4).items():
             assert (mean is None) == (not has[n, row, column])
             assert mean is None or torch.allclose(mean, means[n, :, row, column], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "shape, size", [((2, 3, 7, 10), 4), ((1, 2, 3, 3), 5), ((3, 64, 8, 8), 2), ((2, 4, 5, 2), 1)]
+)
+def test_both_ways_to_add_up_windows_give_the_same_bits(shape, size, dtype):
+    """Sums and gradients, with void cells, windows that are cut off, and windows that are all void."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(shape, generator=generator, dtype=dtype).to(memory_format=torch.channels_last)
+    valid = torch.rand(shape[0], *shape[2:], generator=generator) > 0.4
+    valid[0, :size, :size] = False
+    ways = [x.clone().requires_grad_() for _ in range(2)]
+    sums = row_sums(ways[0], valid, size), region_sum(ways[1] * valid[:, None], size)
+    weights = torch.randn(sums[1].shape, generator=generator, dtype=dtype)
+    for each in sums:
+        (weights * each).sum().backward()
+    assert torch.equal(*sums) and torch.equal(ways[0].grad, ways[1].grad)
+    assert (sums[0][0, :, 0, 0] == 0).all() and (ways[0].grad[0, :, :size, :size] == 0).all()
+    assert row_sums(x.bfloat16(), valid, size) is None  # its rounding would add up
+    assert row_sums(x[:, :, ::2], valid[:, ::2], size) is None  # no list of rows
 
 
 @pytest.mark.parametrize("distance", REGION_DISTANCES.values(), ids=REGION_DISTANCES)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..core import IGNORE_INDEX, Directed, UserError, one_of
+from ..core import IGNORE_INDEX, Directed, UserError, one_of, row_sums
 from .base import SelectiveLoss, directions, masked_mean, pixel_errors, unit
 from .methods import add_term
 
@@ -32,8 +32,9 @@ def region_mean(
 ) -> tuple:  # means (B, C, rows, columns), and which regions have any (B, rows, columns)
     "Mean over the valid cells of each region."
     weight = valid[:, None].to(x.dtype)
-    count = region_sum(weight, size)
-    return region_sum(x * weight, size) / count.clamp(min=1), count[:, 0] > 0
+    sums, count = row_sums(x, valid, size), region_sum(weight, size)
+    sums = region_sum(x * weight, size) if sums is None else sums
+    return sums / count.clamp(min=1), count[:, 0] > 0
 
 
 # %% ../../nbs/course/05_region_bsd.ipynb #cell-017

@@ -92,20 +92,6 @@ def _without_ceil(program):
     return program
 
 
-# %% ../../nbs/kit/export.ipynb #493b5995
-@contextlib.contextmanager
-def _not_in_place(module: nn.Module):
-    "Activations leave their input as it is: taking apart what they overwrite is half of an export."
-    which = [part for part in module.modules() if getattr(part, "inplace", False)]
-    for part in which:
-        part.inplace = False
-    try:
-        yield
-    finally:
-        for part in which:
-            part.inplace = True
-
-
 # %% ../../nbs/kit/export.ipynb #cell-012
 def export_program(
     deployed: Deployed,  # a student, or two
@@ -113,16 +99,18 @@ def export_program(
     "The graph of a deployed student, for images of any size and number."
     free = torch.export.Dim.DYNAMIC
     example = torch.zeros(2, 3, 96, 128, dtype=torch.uint8)
-    # Before 2.14 PyTorch's rule for the size of a pooled map asks whether a side can be divided,
-    # and makes the example's answer a condition of the file: under 2.11 a .pt2 refused images
-    # of other sizes. A floor division is the same.
     rules, sizes = torch._meta_registrations, {"image": {0: free, 2: free, 3: free}}
-    free_sizes = (
-        patch.object(rules, "div_rtn", operator.floordiv, create=True),
+    with contextlib.ExitStack() as patched, torch.no_grad():
+        # Before 2.14 PyTorch's rule for the size of a pooled map asks whether a side can be
+        # divided, and makes the example's answer a condition of the file: under 2.11 a .pt2
+        # refused images of other sizes. A floor division is the same.
+        patched.enter_context(patch.object(rules, "div_rtn", operator.floordiv, create=True))
         # timm's rotary positions of DINOv3 divide by float(side), which is the example's.
-        patch.object(pos_embed_sincos, "float", operator.pos, create=True),
-    )
-    with torch.no_grad(), free_sizes[0], free_sizes[1], _not_in_place(deployed):
+        patched.enter_context(patch.object(pos_embed_sincos, "float", operator.pos, create=True))
+        # To take apart operations that overwrite their input is half of a CNN's way to ONNX.
+        for part in deployed.modules():
+            if getattr(part, "inplace", False):
+                patched.enter_context(patch.object(part, "inplace", False))
         return _without_ceil(torch.export.export(deployed, (example,), dynamic_shapes=sizes))
 
 
