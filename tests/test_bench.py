@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from collab_seg.use import cli
 from collab_seg.use.bench import BENCHES, NEEDS, _installed, draw_benches, placed, write_benches
 from collab_seg.use.bench_base import bench_config
-from collab_seg.use.bench_training import Trainer, random_batch
+from collab_seg.use.bench_training import Trainer, random_batch, two_views, with_method
 from collab_seg.use.bench_use import has_compiler
 from collab_seg.use.measure import Setting
 
@@ -135,6 +135,25 @@ def test_each_student_reads_a_batch_once(trainer):
     for hook in hooks:
         hook.remove()
     assert len(passes) == 2
+
+
+@pytest.mark.parametrize("method", ["collab", "selective"])
+def test_gradients_of_maps_come_back_with_channels_last(method):
+    """Else every layer before them is slower: a slice of a batch gives them back with channels first."""
+    trainer, layouts = Trainer(with_method(bench_config("pocket", 4, QUICK), method), 11), []
+
+    def look(student, images, output):
+        for x in (output.low, output.high):
+            if x.requires_grad:
+                x.register_hook(
+                    lambda g: layouts.append(g.is_contiguous(memory_format=torch.channels_last))
+                )
+
+    for student in (trainer.bare.cnn, trainer.bare.vit):
+        student.register_forward_hook(look)
+    batch = random_batch(trainer.config, 11)
+    trainer(*batch, *(two_views(*batch) if method == "selective" else ()))
+    assert len(layouts) >= 4 and all(layouts)
 
 
 def test_nothing_is_taught_at_label_size(trainer):

@@ -86,7 +86,11 @@ def what_losses_give(losses, cnn, vit, target, taught_by=None, judges=None) -> d
 # %% ../../nbs/kit/training_step.ipynb #4e62f7ee
 def divided(output, count: int) -> tuple:
     "The outputs of a student for the first `count` images of a batch, and for the others."
-    return type(output)(*(x[:count] for x in output)), type(output)(*(x[count:] for x in output))
+    if count == len(output.logits):
+        return output, type(output)(*(x[count:].detach() for x in output))
+    # not x[:count]: its gradient comes back with channels first, and all layers before are slower
+    parts = zip(*(x.split([count, len(x) - count]) for x in output))
+    return tuple(type(output)(*each) for each in parts)
 
 
 # %% ../../nbs/kit/training_step.ipynb #cell-019
