@@ -6,19 +6,17 @@ A line for each run and kind of images (without labels, as it was taught on them
 often the CNN names the class that the ViT names, and the mIoU of the CNN's maps with the ViT's as if they were the truth.
 """
 
-import argparse
-
 import torch
+from finished_runs import look_at
 
 from collab_seg.config import config_sha
-from collab_seg.csv_tables import append_rows
 from collab_seg.data.scenes import Scenes, labelled_rows
 from collab_seg.data.sources import open_source
 from collab_seg.data.unlabelled import open_unlabelled
 from collab_seg.data.views import normalize
 from collab_seg.students.base import likeliest
 from collab_seg.training.evaluate import open_students, probabilities
-from collab_seg.training.metrics import confusion_matrix, score
+from collab_seg.training.metrics import Confusion
 
 
 def images_of(data) -> dict:
@@ -37,22 +35,23 @@ def rows_of(run: str) -> list[dict]:
     "The lines of a run."
     cnn, vit, learnt, config = open_students(run)
     cnn.eval(), vit.eval()
-    lines, classes = [], len(learnt.classes)
+    lines = []
     for kind, images in images_of(config.data).items():
-        total = 0
+        count = Confusion(len(learnt.classes))
         for image in images:
             image = image[0] if isinstance(image, tuple) else image
             both = probabilities(cnn, vit, normalize(image)[None], image.shape[-2:])
             cnn_says, vit_says = (likeliest(both[way])[0] for way in ("cnn", "vit"))
-            total = total + confusion_matrix(cnn_says, vit_says, classes)
+            count.update(cnn_says, vit_says)
+        found = count.score()
         lines.append(
             {
                 "method": config.distill.method,
                 "seed": config.optim.seed,
                 "steps": config.optim.steps,
                 "images": kind,
-                "agree": round(100 * float(total.diag().sum() / total.sum()), 2),
-                "miou_of_teacher": round(100 * score(total).miou, 2),
+                "agree": round(100 * found.accuracy, 2),
+                "miou_of_teacher": round(100 * found.miou, 2),
                 "config_sha": config_sha(config),
             }
         )
@@ -60,11 +59,4 @@ def rows_of(run: str) -> list[dict]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("runs", nargs="+", help="folders of finished runs")
-    parser.add_argument("--out", required=True, help="the table to which lines are added")
-    asked = parser.parse_args()
-    for run in asked.runs:
-        append_rows(asked.out, rows_of(run))
+    look_at(__doc__, rows_of)

@@ -8,13 +8,11 @@ alone (never mind that the teacher's error is lower: the class it names is wrong
 nats). `low_std` and `high_std` are the spread of the learner's feature maps, which the feature terms compare after normalising.
 """
 
-import argparse
-
 import torch
+from finished_runs import look_at
 
 from collab_seg.config import config_sha
 from collab_seg.core import IGNORE_INDEX, resize_label
-from collab_seg.csv_tables import append_rows
 from collab_seg.data.scenes import Scenes
 from collab_seg.data.sources import open_source
 from collab_seg.data.views import normalize
@@ -82,12 +80,4 @@ def rows_of(run: str, split: str) -> list[dict]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("runs", nargs="+", help="folders of finished runs")
-    parser.add_argument("--out", required=True, help="the table to which lines are added")
-    parser.add_argument("--split", default="val")
-    asked = parser.parse_args()
-    for run in asked.runs:
-        append_rows(asked.out, rows_of(run, asked.split))
+    look_at(__doc__, rows_of, split="val")
