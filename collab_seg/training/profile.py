@@ -20,6 +20,14 @@ from ..csv_tables import write_rows
 from ..files import write_atomic
 from .files import RunFiles
 
+
+# %% ../../nbs/kit/training_profile.ipynb #56d8e5c9
+def silent_profile(**options):
+    "PyTorch's profiler, which says nothing about itself."
+    os.environ.setdefault("KINETO_LOG_LEVEL", "9")  # read when it first starts
+    return profile(**options)
+
+
 # %% ../../nbs/kit/training_profile.ipynb #cell-007
 PART = "part: "  # the names of marks begin with it
 
@@ -65,13 +73,6 @@ def part_table(rows: list[dict], steps: int, most: int = 10) -> str:
     head = f"where the time of {steps} step{'s' * (steps > 1)} went, the dearest parts:"
     lines = [f"{r['ms_a_step']:10.2f} ms {r['share']:6.1%}  {r['part']}" for r in rows[:most]]
     return "\n".join([head, *lines])
-
-
-# %% ../../nbs/kit/training_profile.ipynb #56d8e5c9
-def silent_profile(**options):
-    "PyTorch's profiler, which says nothing about itself."
-    os.environ.setdefault("KINETO_LOG_LEVEL", "9")  # read when it first starts
-    return profile(**options)
 
 
 # %% ../../nbs/kit/training_profile.ipynb #cell-013
