@@ -25,7 +25,7 @@ TESTS += ["--no-loadscope-reorder"]  # tests/conftest.py begins with the longest
 # tqdm.auto with timm and datasets.
 LOADED = ["torch", "torchvision", "pyarrow", "matplotlib.figure"]
 # what libraries read as they load, and a kernel sets before that
-AS_THEY_LOAD = {"KINETO_LOG_LEVEL": "9", "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+AS_THEY_LOAD = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 # One thread a process: two test processes on two cores would only wait for each other's threads.
 ONE = {"OMP_NUM_THREADS": "1"}
 # what a processor without the newest instructions computes with, and another order of sums
