@@ -442,7 +442,7 @@ def peer_helps() -> Drawing:
     """A frame holds all pixels without a label. A blue field: where the CNN is right. An orange
     field: where the ViT is right. They overlap widely: where both are right there is nothing to
     teach. Where only the CNN is right it can teach the ViT; where only the ViT is right it can
-    teach the CNN: the teachable share. Outside both fields neither knows. Teaching helps if one
+    teach the CNN. One less the other is the teachable share. Outside both fields neither knows. Teaching helps if one
     knows what the other does not, if one can tell which of the two is right, and if no label
     says it."""
     d = Drawing(350)
@@ -456,11 +456,11 @@ def peer_helps() -> Drawing:
     d.text(94, 128, "can teach\nthe ViT", 14)
     d.text(386, 132, "can teach\nthe CNN", 14)
     d.text(22, 178, "neither: nobody can", 13, "start")
-    d.text(16, 214, "Blue alone and orange alone are the teachable share.", 14, "start")
+    d.text(16, 214, "Blue alone, less orange alone: the ViT's teachable share.", 14, "start")
     d.text(16, 248, "A peer helps when", 15, "start", bold=True)
     lines = (
         "each knows something that the other does not,",
-        "one can tell who is right: the surer one mostly is,",
+        "one can tell who is right,",
         "and no label says it already.",
     )
     for number, line in enumerate(lines):

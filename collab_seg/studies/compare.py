@@ -31,7 +31,7 @@ def scores(
 def student_t(
     freedom: int,  # degrees of freedom, 1 or more
 ):  # t (100001,) and the share of the distribution within -t to t (100001,)
-    "Student's distribution on a fine grid of t, from 0 upwards."
+    "The t distribution on a fine grid of t, from 0 upwards."
     angle = np.linspace(0, np.pi / 2, 100_001)
     density = np.cos(angle) ** (freedom - 1)
     mass = np.concatenate([[0], np.cumsum(density[1:] + density[:-1])])  # trapezoids
