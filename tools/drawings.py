@@ -253,7 +253,7 @@ def vit() -> Drawing:
         y = 258 + 31 * number
         d.cells(300, y, [strength], 27, "vit")
         d.arrow(92, 311, 296, y + 13, "line", 1.6)
-    d.text(342, 302, "4 keys, each\nthe mean of\na window", 14, "start")
+    d.text(342, 302, "4 keys, each\nmade of\na window", 14, "start")
     return d
 
 
