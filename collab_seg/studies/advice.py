@@ -163,7 +163,13 @@ def advised_gains(
 
 
 # %% ../../nbs/kit/studies_advice.ipynb #advice-drawn
-_HEARD = dict(few_camvid="cnn vit", few_advised="vit", few_facade="cnn vit", beside_dinov2="cnn")
+_HEARD = {  # study -> its students that hear their peer
+    "few_camvid": "cnn vit",
+    "few_advised": "vit",
+    "few_facade": "cnn vit",
+    "beside_dinov2": "cnn",
+    "beside_dinov2_camvid": "cnn",
+}
 
 
 def heard_peers(results) -> pd.DataFrame:
