@@ -183,6 +183,7 @@ def heard_peers(results) -> pd.DataFrame:
     return pd.concat(found).drop(columns="says")
 
 
+# %% ../../nbs/kit/studies_advice.ipynb #6bdfb51e
 def draw_promises(small_world: pd.DataFrame, results) -> pd.DataFrame:  # columns share and gain
     "Draw what the peer could tell and what was gained, in studies and in a small world; the table."
     import matplotlib.pyplot as plt
