@@ -383,9 +383,15 @@ def test_the_advice_that_was_taken_brought_a_gain():
 
 
 def test_the_advice_orders_the_studies():
-    """The small CNN, in two regimes on each data set: where its peer could tell it more, it gained more."""
+    """The small CNN: what its peer could tell it, and what it gained; CamVid beside DINOv2-S only among CamVid's own."""
     heard = heard_peers(RESULTS)
-    found = heard[heard.student == "cnn"].set_index("study")
-    for less, more in (("few_camvid", "beside_dinov2_camvid"), ("few_facade", "beside_dinov2")):
-        assert found.share[less] < found.share[more] and found.gain[less] < found.gain[more]
-    assert (found.share > 0).equals(found.gain > 0) and len(found) == 4
+    found = heard[heard.student == "cnn"]
+    assert found.study.tolist() == [
+        "few_camvid",
+        "few_facade",
+        "beside_dinov2",
+        "beside_dinov2_camvid",
+    ]
+    for rows in (found[:3], found[found.study.str.contains("camvid")]):
+        assert rows.share.is_monotonic_increasing and rows.gain.is_monotonic_increasing
+    assert (found.share > 0).tolist() == (found.gain > 0).tolist() == [False, True, True, True]
