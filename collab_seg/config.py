@@ -23,6 +23,7 @@ import json
 import types
 import typing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
 from .core import UserError, one_of
@@ -156,7 +157,7 @@ class DistillConfig:
     confidence: float | None = None
     #: class: a class whose pseudo-labels are less sure has a lower bar
     threshold: Literal["fixed", "class"] = "fixed"
-    pseudo_balance: bool = False  # pseudo-labels count with the task's weights of classes
+    pseudo_balance: bool = False  # images without labels, too, have the task's weights of classes
     #: selective: estimates who is right; confidence is the cheapest; see `collab-seg reliability`
     reliability: str = "agreement"
     unlabelled_features: bool = True  # selective: HFD and region BSD on images without labels too
@@ -228,6 +229,8 @@ def config_sha(
     ours["data"]["aspect"] = "keep" if keeps else usual["data"]["aspect"]
     if ours["data"]["unlabelled"] not in (None, "rest"):
         ours["data"]["unlabelled"] = "folder"
+    given = ours["students"]  # of a file with weights its name counts, not its folder
+    given |= {k: v and Path(v).name for k, v in given.items() if k.endswith("_weights")}
     # Only what differs from its default counts: a setting added later renames no old run.
     differing = {
         part: {
@@ -256,11 +259,6 @@ def _fits(value, kind):
     return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
 
 
-# %% ../nbs/kit/config.ipynb #cell-018
-def _named(kind):
-    return str(kind) if get_args(kind) else kind.__name__
-
-
 # %% ../nbs/kit/config.ipynb #cell-019
 def config_from_dict(
     kind,  # the class to build: Config or a part of it
@@ -280,7 +278,8 @@ def config_from_dict(
         elif _fits(value, hints[key]):
             built[key] = tuple(value) if isinstance(value, list) else value
         else:
-            raise UserError(f"{where}.{key} is {value!r}; needed: {_named(hints[key])}")
+            wanted = hints[key] if get_args(hints[key]) else hints[key].__name__
+            raise UserError(f"{where}.{key} is {value!r}; needed: {wanted}")
     return kind(**built)
 
 

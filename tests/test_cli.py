@@ -53,6 +53,15 @@ MISTAKES = {
     "nothing to resume": (["train", "--resume", "nowhere"], "nowhere"),
     "unknown data for check": (["data", "check", "nothing"], "toyscapes"),
     "no image": (["predict", "nowhere", "a.png"], "nowhere"),
+    "classes of a known data set": (["train", *TINY, "--classes", "a,b"], "no use for --classes"),
+    "void of a known data set": (["data", "check", "toyscapes", "--void", "3"], "use for --void"),
+    "columns of a folder": (
+        ["data", "check", "folder", "--root", ".", "--image-column", "photo"],
+        "folder has no use for --image-column",
+    ),
+    "folders of hf": (["train", "--data", "hf", "--root", ".", "--label-dir", "x"], "--label-dir"),
+    "calibration without int8": (["export", "nowhere", "--calibrate", "8"], "needed: --int8"),
+    "a drop without int8": (["export", "nowhere", "--max-drop", "2"], "needed: --int8"),
 }
 
 

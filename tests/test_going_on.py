@@ -212,6 +212,108 @@ def test_a_run_whose_first_run_is_gone_is_one_line(tmp_path):
     assert StudentConfig().cnn_weights is None
 
 
+# another folder of own data
+
+
+QUICK = ["--size", "48", "64", "--crop", "48", "64", "--cnn", "test_resnet", "--vit", "mit_femto"]
+QUICK += ["--batch-size", "2", "--steps", "1", "--no-progress", "--no-check"]
+
+
+@pytest.fixture(scope="module")
+def home_run(tmp_path_factory):
+    """A run whose classes stand on its command line: sky, road, car."""
+    folder = tmp_path_factory.mktemp("home")
+    root = own_photos(folder / "home", ("sky", "road", "car"))
+    (root / "classes.txt").unlink()
+    given = ["--data", "folder", "--root", str(root), "--classes", "sky,road,car"]
+    assert cli.main(["train", *given, *QUICK, "--out", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+def test_another_folder_has_classes_of_its_own(home_run, tmp_path, capsys):
+    other = own_photos(tmp_path / "other", ("road", "sky", "car"))
+    score = ["eval", str(home_run), "--root", str(other), "--no-progress"]
+    assert cli.main(score) == 2
+    said = capsys.readouterr().err
+    assert "has learnt the classes sky, road, car" in said and "in the same order" in said
+    begin = ["train", "--from", str(home_run), "--root", str(other), *QUICK]
+    assert cli.main([*begin, "--out", str(tmp_path / "more")]) == 0
+    assert open_students(tmp_path / "more")[2].classes == ("road", "sky", "car")
+    assert capsys.readouterr().err.count("its head knows other classes and starts anew") == 2
+    (other / "classes.txt").unlink()  # then those of the run count
+    assert cli.main(score) == 0
+
+
+def test_numbers_in_a_list_of_the_other_folder_count(home_run, tmp_path):
+    other = own_photos(tmp_path / "other", ("void", "sky", "road", "car"))
+    assert cli.main(["eval", str(home_run), "--root", str(other), "--no-progress"]) == 0
+    [scores] = home_run.glob("other_scores_folder_other_val.json")
+    assert json.loads(scores.read_text())[0]["root"] == str(other)
+
+
+def test_a_run_begins_on_data_of_another_kind(home_run, tmp_path):
+    begun = cli.parse(["train", "--from", str(home_run), "--data", "toyscapes"])
+    assert begun.config.data.classes is None
+
+
+def test_scores_of_another_folder_are_not_those_of_the_run(home_run, tmp_path, capsys):
+    own = home_run / "scores_folder_val.json"
+    before = own.read_bytes()
+    other = own_photos(tmp_path / "elsewhere", ("sky", "road", "car"), count=3)
+    assert cli.main(["eval", str(home_run), "--root", str(other), "--no-progress"]) == 0
+    assert own.read_bytes() == before
+    assert (
+        cli.main(["eval", str(home_run), "--root", f"{other}/../elsewhere", "--no-progress"]) == 0
+    )
+    assert (home_run / "other_scores_folder_elsewhere_val.json").is_file()
+    capsys.readouterr()
+    assert cli.main(["reproduce", str(home_run), "--no-progress"]) == 0
+
+
+def test_runs_that_were_scored_on_other_images_are_not_compared(home_run, tmp_path, capsys):
+    other = own_photos(tmp_path / "other", ("sky", "road", "car"), count=6)
+    second = tmp_path / "second"
+    given = ["--data", "folder", "--root", str(other), *QUICK, "--out", str(second)]
+    assert cli.main(["train", *given]) == 0
+    capsys.readouterr()
+    assert cli.main(["compare", str(home_run), str(second)]) == 2
+    said = capsys.readouterr().err
+    assert "other images" in said and "needed: " in said and said.count("\n") == 1, said
+    path = second / "scores_folder_val.json"
+    rows = json.loads(path.read_text())
+    path.write_text(
+        json.dumps([{k: v for k, v in row.items() if "sha256" not in k} for row in rows])
+    )
+    assert cli.main(["compare", str(home_run), str(second)]) == 0  # it was scored by an older kit
+
+
+# what is given and not taken
+
+
+def test_each_flag_that_a_resumed_run_does_not_take_is_named(home_run, capsys):
+    resume = ["train", "--resume", str(home_run), "--no-progress"]
+    given = ["--method", "collab", "--lr", "0.002", "--seed", "0", "--steps", "1000"]
+    assert cli.main([*resume, *given]) == 0
+    said = capsys.readouterr().err
+    assert "ignored: steps=1000\n" in said, said  # a default too; the others are as in the run
+    assert cli.main(resume) == 0
+    assert "ignored" not in capsys.readouterr().err
+
+
+def test_photos_without_labels_that_a_method_does_not_use_are_named(tmp_path, capsys):
+    from conftest import TINY
+
+    photos = own_photos(tmp_path / "mine") / "images" / "train"
+    given = ["train", *TINY, "--steps", "1", "--no-progress", "--out", str(tmp_path / "run")]
+    assert cli.main([*given, "--unlabelled", str(photos), "--confidence", "0.9"]) == 0
+    said = capsys.readouterr().err
+    assert "note: method collab learns from no images without labels" in said
+    assert "--unlabelled, --confidence" in said and "--method mean_pair" in said
+    given[-1] += "2"
+    assert cli.main([*given, "--unlabelled", str(photos / "gone")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+
+
 # data that has changed
 
 

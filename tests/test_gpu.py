@@ -119,7 +119,8 @@ def test_each_precision_learns(method, precision, tmp_path):
         progress=False,
     )
     rows = pd.read_csv(run / "metrics.csv")
-    assert rows["skipped"].sum() == 0 and all(map(math.isfinite, rows["total"]))
+    lost = rows["skipped"].sum()  # fp16 finds its scale in the first steps
+    assert lost <= (10 if precision == "fp16" else 0) and all(map(math.isfinite, rows["total"]))
     for name in ("ce_cnn", "ce_vit"):
         assert rows[name].tail(10).mean() < 0.7 * rows[name].head(10).mean(), name
     assert all(
@@ -137,8 +138,8 @@ def test_fp16_lowers_its_scale_where_gradients_are_infinite_and_keeps_the_weight
     pair, optimizer = accelerator.prepare(pair, make_optimizer(pair, config.optim))
     before = copy.deepcopy(pair.state_dict())
     images, target = torch.randn(2, 3, 48, 64).cuda(), torch.randint(10, (2, 48, 64)).cuda()
-    train_step(pair.train(), optimizer, accelerator, images, target, config, 0)
-    assert accelerator.scaler.get_scale() == 2.0**99
+    row = train_step(pair.train(), optimizer, accelerator, images, target, config, 0)
+    assert accelerator.scaler.get_scale() == 2.0**99 and row["skipped"] == 1
     assert all(torch.equal(before[name], p) for name, p in pair.named_parameters())
 
 

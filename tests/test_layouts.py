@@ -17,6 +17,7 @@ from collab_seg.data.folder import find_folder
 from collab_seg.data.hub import read_hf
 from collab_seg.data.layouts import in_val, pair_names, say_once, split_of
 from collab_seg.data.pairs import list_images
+from collab_seg.data.parquet import convert
 from collab_seg.data.reading import undecoded
 from collab_seg.data.sources import open_source
 from collab_seg.limits import check_config
@@ -240,6 +241,24 @@ def test_a_folder_that_is_not_used_is_named(tmp_path, capsys):
     )  # once, not for each split
 
 
+def test_images_beside_folders_of_splits_are_named(tmp_path, capsys):
+    put(tmp_path, *(f"images/{name}.jpg" for name in ("train/a", "val/b", "loose", "more")))
+    put(tmp_path, "labels/train/a.png", "labels/val/b.png")
+    assert check_report(open_source(own(tmp_path)), tmp_path)[1] == 0
+    said = capsys.readouterr().err
+    assert "2 images of" in said and "loose.jpg" in said and said.count("note:") == 1
+
+
+@pytest.mark.parametrize("pattern", ["{split}/rgb", "rgb/{split}"])
+def test_two_folders_of_a_split_are_in_doubt_with_a_pattern_as_well(tmp_path, pattern):
+    """The first was taken, without a word."""
+    for split, name in (("train", "a"), ("val", "b"), ("valid", "c")):
+        put(tmp_path, f"{pattern.replace('{split}', split)}/{name}.jpg", f"masks/{name}.png")
+    settings = own(tmp_path, image_dir=pattern, label_dir="masks")
+    with pytest.raises(UserError, match="has both val and valid; needed: --split-file, or one"):
+        find_folder(settings, tmp_path, "train")
+
+
 def test_a_valid_folder_is_the_validation_part(tmp_path):
     """It used to be left out without a word, and 5 of 40 training images were called val."""
     put(
@@ -435,6 +454,89 @@ def test_names_that_are_not_there_or_twice_are_problems(tmp_path):
         "missing file",
         "no partner",
     ]
+
+
+def two_of_a_name(root):
+    """Train and val have an image 0001 each."""
+    for split in ("train", "val"):
+        put(root, f"images/{split}/0001.jpg", f"labels/{split}/0001.png")
+
+
+@pytest.mark.parametrize("line", ["images/{}/0001.jpg", "{}/0001", "/images/{}/0001.jpg 1"])
+def test_the_folder_in_a_line_of_a_list_counts(tmp_path, line):
+    """Both lists meant images/val/0001.jpg, without a word."""
+    two_of_a_name(tmp_path)
+    for split in ("train", "val"):
+        (tmp_path / f"{split}.txt").write_text(line.format(split) + "\n")
+    lists = {"split_file": ("train=train.txt", "val=val.txt")}
+    for split in ("train", "val"):
+        expected = [(f"images/{split}/0001.jpg", f"labels/{split}/0001.png")]
+        assert pairs(tmp_path, split, **lists) == expected
+        rows = undecoded(open_source(own(tmp_path, **lists)).images(tmp_path, split))
+        assert rows[0]["image"]["path"] == str(tmp_path / expected[0][0]) and len(rows) == 1
+
+
+def test_a_name_in_a_list_that_two_images_have_is_refused(tmp_path):
+    two_of_a_name(tmp_path)
+    (tmp_path / "train.txt").write_text("0001\n")
+    settings = own(tmp_path, split_file=("train=train.txt",), val_fraction=0.0)
+    for read in (find_folder, lambda one, root, split: open_source(one).images(root, split)):
+        with pytest.raises(
+            UserError, match="names 0001, .*train.0001.jpg and .*val.0001.jpg.*needed"
+        ):
+            read(settings, tmp_path, "train")
+
+
+def test_a_line_with_a_folder_does_not_mean_an_image_of_another(tmp_path):
+    put(tmp_path, "images/a.jpg", "labels/a.png")
+    (tmp_path / "train.txt").write_text("other/a.jpg\n")
+    settings = own(tmp_path, split_file=("train=train.txt",), val_fraction=0.0)
+    found, problems = find_folder(settings, tmp_path, "train")
+    assert found == [] and [one.kind for one in problems] == ["missing file"]
+
+
+def test_a_line_of_another_machine_means_the_file_whose_path_it_ends_with(tmp_path):
+    put(tmp_path, "images/train/0001.jpg", "images/val/0001.jpg")
+    put(tmp_path, "labels/train/0001.png", "labels/val/0001.png")
+    (tmp_path / "train.txt").write_text("/there/data/images/train/0001.jpg\n")
+    settings = {"split_file": ("train=train.txt",), "val_fraction": 0.0}
+    assert pairs(tmp_path, "train", **settings) == [
+        ("images/train/0001.jpg", "labels/train/0001.png")
+    ]
+
+
+def test_the_label_in_a_line_of_a_list_counts(tmp_path):
+    """The label was the one of the same name in labels/."""
+    put(tmp_path, "images/a.jpg", "labels/a.png", "labels_v2/a.png")
+    settings = {"split_file": ("train=train.txt",), "val_fraction": 0.0, "label_dir": "labels"}
+    settings["image_dir"] = "images"
+    for line in (
+        "images/a.jpg labels_v2/a.png",
+        "a labels_v2/a.png",
+        "images/a.jpg /labels_v2/a.png",
+    ):
+        (tmp_path / "train.txt").write_text(line + "\n")
+        assert pairs(tmp_path, "train", **settings) == [("images/a.jpg", "labels_v2/a.png")]
+    put(tmp_path, "images/my photo.jpg", "labels/my photo.png", "labels_v2/my photo.png")
+    (tmp_path / "train.txt").write_text("images/my photo.jpg labels_v2/my photo.png\n")
+    assert pairs(tmp_path, "train", **settings)[0][1] == "labels_v2/my photo.png"
+    (tmp_path / "train.txt").write_text("images/a.jpg labels_v3/a.png\n")
+    found, problems = find_folder(own(tmp_path, **settings), tmp_path, "train")
+    assert found == [] and [one.kind for one in problems] == ["missing file"]
+    assert "labels_v3" in problems[0].file
+
+
+def test_an_image_of_both_lists_is_named(tmp_path):
+    put(tmp_path, *(f"images/{n}.jpg" for n in "abc"), *(f"labels/{n}.png" for n in "abc"))
+    (tmp_path / "train.txt").write_text("a\nb\n")
+    (tmp_path / "val.txt").write_text("images/b.jpg\nc\n")
+    source = open_source(own(tmp_path, split_file=("train=train.txt", "val=val.txt")))
+    text, count = check_report(source, tmp_path, ["train", "val"], progress=False)
+    assert count == 1 and "in val as well: 1\n" in text and text.endswith("b.jpg")
+    packed = convert(source, tmp_path, tmp_path / "packed", progress=False)
+    source = open_source(ImageConfig(data="hf", root=str(packed)))
+    text, count = check_report(source, packed, progress=False)
+    assert count == 1 and "in val as well: 1\n" in text and text.endswith("b.jpg")
 
 
 def test_the_command_line_takes_lists_and_folders(tmp_path, capsys):

@@ -14,13 +14,13 @@ import pytest
 import torch
 from conftest import tiny_config
 
-from collab_seg.core import derive_seed
+from collab_seg.core import derive_seed, resize_label
 from collab_seg.students.build import build_students
 from collab_seg.training.device import compiled, make_accelerator
 from collab_seg.training.loop import train
 from collab_seg.training.optim import learning_rate, make_optimizer
 from collab_seg.training.run import Run
-from collab_seg.training.step import make_pair, total_loss, train_step
+from collab_seg.training.step import make_pair, total_loss, train_step, what_losses_give
 from collab_seg.training.stopping import Stopped
 from collab_seg.use import cli
 
@@ -62,6 +62,39 @@ def test_the_chapters_step_is_the_real_one():
         ours, theirs = (after_three_steps(do, config) for do in (chapter_step, real))
         assert torch.allclose(ours, theirs, atol=1e-6)
         assert not torch.allclose(ours, after_three_steps(lambda *_: None, config), atol=1e-4)
+
+
+def test_shares_are_those_of_the_teachers_who_teach():
+    """Teachers that know every pixel teach both students everywhere; the students' own masks say less."""
+    config = tiny_config("pixel")
+    pair = make_pair(config, *build_students(config.students, 10, seed=0))
+    images, target = torch.randn(2, 3, 48, 64), torch.randint(0, 10, (2, 48, 64))
+    cnn, vit = pair.cnn(images), pair.vit(images)
+    label = resize_label(target, cnn.logits.shape[-2:])
+    known = torch.nn.functional.one_hot(label, 10).permute(0, 3, 1, 2) * 30.0
+    taught_by = [output._replace(logits=known) for output in (cnn, vit)]
+    found = what_losses_give(pair.losses, cnn, vit, target, taught_by)["pixel"]
+    assert all(torch.equal(found.maps[way], found.maps["valid"]) for way in ("to_cnn", "to_vit"))
+    own = what_losses_give(pair.losses, cnn, vit, target)["pixel"]
+    assert not (own.maps["to_cnn"] & own.maps["to_vit"]).any() and found.to_cnn > own.to_cnn
+
+
+def test_steps_that_fp16_leaves_out_are_counted():
+    """The scaler sees a gradient that is not finite and takes no step; the row says so."""
+    config = tiny_config("alone", steps=10)
+    accelerator = make_accelerator(config.optim)
+    accelerator.scaler = torch.amp.GradScaler(accelerator.device.type, init_scale=4.0)
+    pair = make_pair(config, *build_students(config.students, 10, seed=0))
+    pair, optimizer = accelerator.prepare(pair, make_optimizer(pair, config.optim))
+    batch = torch.randn(2, 3, 48, 64), torch.randint(0, 10, (2, 48, 64))
+    batch = [x.to(accelerator.device) for x in batch]
+    weight, before = pair.cnn.head.weight, pair.cnn.head.weight.clone()
+    spoilt = weight.register_hook(lambda grad: grad * float("nan"))
+    rows = [train_step(pair, optimizer, accelerator, *batch, config, step) for step in range(3)]
+    assert [row["skipped"] for row in rows] == [1, 1, 1] and torch.equal(weight, before)
+    spoilt.remove()
+    assert train_step(pair, optimizer, accelerator, *batch, config, 3)["skipped"] == 0
+    assert not torch.equal(weight, before)
 
 
 def translated_terms():

@@ -4,6 +4,8 @@ said, before the first step, about classes without a pixel."""
 import dataclasses
 import json
 import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -13,10 +15,11 @@ from PIL import Image
 
 from collab_seg.config import ImageConfig
 from collab_seg.core import UserError
+from collab_seg.data.benchmarks import voc_palette
 from collab_seg.data.check import check_before, check_report, check_split, scan_rows
 from collab_seg.data.class_lists import ClassLine, read_classes
 from collab_seg.data.classes import own_labels
-from collab_seg.data.reading import read_label
+from collab_seg.data.reading import read_image, read_label
 from collab_seg.data.sources import open_source
 from collab_seg.limits import check_ranges
 from collab_seg.training.evaluate import score_run
@@ -552,3 +555,92 @@ def test_counts_are_those_of_an_independent_reading(tmp_path):
     scan = check_split(open_source(config.data), tmp_path, "train")
     assert scan.counts == [sum(int((label == k).sum()) for label in labels[:4]) for k in range(3)]
     assert json.loads(json.dumps(scan.notes)) == [] and os.path.isdir(tmp_path)
+
+
+# what Pillow reads as something else
+
+
+def deep(kind, colours):
+    """A PNG of 16 bits a channel, which Pillow cannot write."""
+    rows = b"".join(b"\0" + row.tobytes() for row in colours.astype(">u2"))
+
+    def chunk(name, content):
+        check = struct.pack(">I", zlib.crc32(name + content))
+        return struct.pack(">I", len(content)) + name + content + check
+
+    head = struct.pack(">IIBBBBB", colours.shape[1], colours.shape[0], 16, kind, 0, 0, 0)
+    body = chunk(b"IDAT", zlib.compress(rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + body + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("palette", [False, True])
+@pytest.mark.parametrize(("kind", "channels"), [(2, 3), (4, 2), (6, 4)])
+def test_masks_of_16_bits_a_channel_are_refused(tmp_path, kind, channels, palette):
+    """Pillow keeps the upper 8 bits: every pixel was of class 0."""
+    (tmp_path / "palette.txt").write_text("a 0 0 0\nb 1 1 1\n")
+    given = {"palette": str(tmp_path / "palette.txt")} if palette else {"classes": "a,b"}
+    source = open_source(ImageConfig(data="folder", root=str(tmp_path), **given))
+    colours = np.repeat(halves(0, 1, np.uint16)[..., None], channels, 2)
+    colours[..., 3:] = 65535
+    content = deep(kind, colours)
+    said = "has mode RGBA?, 16 bits a channel; needed: colours of 8 bits a channel"
+    with pytest.raises(UserError, match=said):
+        read_label(source, {"path": "a.png", "bytes": content})
+
+
+def test_photos_of_32_bits_are_refused_and_those_of_16_are_read(tmp_path):
+    """A TIFF of 0 to 255 in whole numbers of 32 bits was black."""
+    Image.fromarray(halves(0, 200, np.int32)).save(tmp_path / "a.tif")
+    with pytest.raises(UserError, match="a.tif has mode I; needed: an image of 8 or 16 bits"):
+        read_image(tmp_path / "a.tif")
+    config = make_folder(tmp_path / "set", [halves(0, 1)] * 4)
+    (tmp_path / "a.tif").rename(tmp_path / "set/images/train/p0.tif")
+    (tmp_path / "set/images/train/p0.png").unlink()
+    text, count = check_report(open_source(config.data), tmp_path / "set", progress=False)
+    assert count == 1 and "has mode I" in text
+    for name in ("a.png", "a.tif", "a.pgm"):
+        Image.fromarray(halves(0, 200 * 256, np.uint16)).save(tmp_path / name)
+        assert np.unique(read_image(tmp_path / name)).tolist() == [0, 200]
+
+
+@pytest.mark.parametrize("orientation", range(1, 10))
+@pytest.mark.parametrize("square", [True, False])
+def test_photos_that_are_stored_turned_are_said(tmp_path, orientation, square, capsys):
+    """Half of them fit the masks as they are stored, and nobody knew which way those lie."""
+    label = halves(0, 1)[:, 8:56] if square else halves(0, 1)
+    config, note = make_folder(tmp_path, [label] * 4), Image.Exif()
+    note[0x0112] = orientation
+    for path in sorted((tmp_path / "images/train").iterdir())[:2]:
+        Image.open(path).save(path, exif=note)
+    text, count = check_report(open_source(config.data), tmp_path, progress=False)
+    fits = square or not 5 <= orientation <= 8
+    said = "2 of 3 photos of train are stored turned (EXIF), and their masks are taken as upright"
+    assert (said in text) == (2 <= orientation <= 8 and fits)
+    assert count == (0 if fits else 2) and ("if EXIF turns the photo" in text) == (not fits)
+    if fits:
+        check_before(config.data, open_source(config.data), progress=False)
+        assert (said in capsys.readouterr().err) == (said in text)
+
+
+# colours
+
+
+def test_every_class_has_a_colour_of_its_own(tmp_path):
+    """The second class without a colour got the one that was given to the first."""
+    usual = voc_palette(5)[1:]
+    path, root = tmp_path / "classes.txt", str(tmp_path)
+    path.write_text("sky 0 128 0\nroad\ncar\ntree 128 128 0\n")
+    palette = own_labels(ImageConfig(data="folder", root=root))["palette"]
+    assert len({*palette}) == 4 and palette[0] == (0, 128, 0) == usual[1]
+    assert palette[3] == (128, 128, 0) == usual[2]
+    path.write_text("sky\nroad\ncar 1 2 3\n")  # those that are free are as ever
+    assert own_labels(ImageConfig(data="folder", root=root))["palette"] == (*usual[:2], (1, 2, 3))
+    usual = voc_palette(256)[1:]
+    for given in (usual, (*usual[100:], *[None] * 100), (*[None] * 200, *usual[:55])):
+        lines = [f"c{n} {' '.join(map(str, colour or ()))}" for n, colour in enumerate(given)]
+        path.write_text("\n".join(lines))
+        palette = own_labels(ImageConfig(data="folder", root=root))["palette"]
+        assert len({*palette}) == 255 and all(map(lambda a, b: b in (a, None), palette, given))
+    path.write_text("sky 0 128 0\nroad 1 2 3\ncar 0 128 0\n")
+    with pytest.raises(UserError, match="'sky' and 'car' the colour .0, 128, 0.; needed: another"):
+        own_labels(ImageConfig(data="folder", root=root))

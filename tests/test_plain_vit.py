@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from collab_seg.config import Config, OptimConfig, StudentConfig
 from collab_seg.core import UserError
+from collab_seg.data.sources import get_source
 from collab_seg.limits import check_config
 from collab_seg.students.build import build_students
 from collab_seg.students.imagenet import LITES, imagenet_body, lite_weights, package_file
@@ -25,10 +26,13 @@ from collab_seg.students.plain_vit import DINOV2, PlainBody, dinov2_weights, loa
 from collab_seg.students.vit import vit_student
 from collab_seg.students.weights import load_exactly
 from collab_seg.training import loop
+from collab_seg.training.data import make_batches
+from collab_seg.training.device import make_accelerator
 from collab_seg.training.loop import train
 from collab_seg.training.optim import make_optimizer
 from collab_seg.training.run import load_students
-from collab_seg.training.step import Pair
+from collab_seg.training.step import Pair, make_pair, train_step
+from collab_seg.training.stopping import Stopped
 from collab_seg.use.cli import main
 from collab_seg.use.deploy import PretrainedStudent, model_card, pretrained_student
 from collab_seg.use.explore import Explorer
@@ -162,6 +166,22 @@ def test_any_vit_can_be_frozen_and_balanced_weights_know_it(tmp_path):
     assert not torch.equal(vit.head.weight, fresh.head.weight)
 
 
+@pytest.mark.parametrize("name", ["mit_femto", "test_vit"])
+def test_a_frozen_body_takes_its_batch_in_parts(name):
+    config, weights = changed(tiny_config(steps=2), **FROZEN | {"vit": name}), []
+    batch = next(iter(make_batches(config, get_source("toyscapes"), 0)))
+    for parts in (1, 2):
+        here = dataclasses.replace(
+            config, optim=dataclasses.replace(config.optim, accumulate=parts)
+        )
+        pair = make_pair(here, *build_students(here.students, 10, seed=0)).eval()  # norms at rest
+        learning = [p for p in pair.parameters() if p.requires_grad]
+        plain = torch.optim.SGD(learning, lr=0.1)
+        train_step(pair, plain, make_accelerator(here.optim), *batch, here, 1)
+        weights.append(torch.cat([p.detach().flatten() for p in pair.parameters()]))
+    assert (weights[0] - weights[1]).abs().max() < 1e-4
+
+
 def test_the_body_has_a_rate_of_its_own():
     cnn, vit = build_students(StudentConfig(vit="test_vit"), 5, seed=0)
     body = {id(weight) for weight in vit.body.parameters()}
@@ -229,6 +249,34 @@ def test_kept_maps_change_no_byte_of_a_run(tmp_path, kept_in):
         for gone in files[::2] if number == 1 else ():
             gone.unlink()
     assert weights[0] == weights[1] == weights[2]
+
+
+def test_a_run_that_goes_on_keeps_its_maps_under_its_own_weights(tmp_path, kept_in):
+    """Weights of a file are in the checkpoint, too: the second half finds the maps of the first."""
+    save_file(
+        build_students(kept_config().students, 10, seed=7)[1].state_dict(),
+        tmp_path / "seven.safetensors",
+    )
+    config = changed(kept_config(), vit_weights=str(tmp_path / "seven.safetensors"))
+    with pytest.raises(Stopped):
+        train(config, tmp_path / "run", progress=False, time_limit=1e-9)
+    train(config, tmp_path / "run", resume=True, progress=False)
+    train(config, tmp_path / "whole", progress=False)
+    assert len([*kept_in.iterdir()]) == 1
+    names = ("cnn.safetensors", "vit.safetensors")
+    assert all(
+        (tmp_path / "run" / n).read_bytes() == (tmp_path / "whole" / n).read_bytes() for n in names
+    )
+
+
+def test_another_stride_has_maps_of_its_own(tmp_path):
+    kept = []
+    for stride in (8, 16):
+        config = StudentConfig(
+            vit="resnet18", vit_weights="random", vit_frozen=True, output_stride=stride
+        )
+        kept.append(keep_maps(build_students(config, 3, seed=0)[1], tmp_path).folder)
+    assert kept[0] != kept[1]
 
 
 def test_kept_maps_are_those_that_the_body_gives(tmp_path, kept_in):

@@ -1,5 +1,7 @@
 """Masks for many pictures: folders, patterns, videos; what cannot be read is named, and the rest is done."""
 
+import struct
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ from PIL import Image
 
 from collab_seg.use.cli import main
 from collab_seg.use.predict_inputs import stems_of
+from collab_seg.use.predict_video import change_video
 
 
 def picture(path, size=(70, 50), seed=0):
@@ -171,3 +174,64 @@ def test_a_video_in_a_folder_is_done_with_its_images(tiny_run, photos, tmp_path)
     assert {"drive_overlay.mp4", "predictions.csv", "2_vit.png"} < {
         path.name for path in (tmp_path / "out").iterdir()
     }
+
+
+def on_its_side(path):
+    """Say in a film, as phones do, that its frames are to be turned by a quarter, clockwise."""
+    film, one = path.read_bytes(), 1 << 16
+    upright = struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, 1 << 30)
+    turned = struct.pack(">9i", 0, one, 0, -one, 0, 0, 0, 0, 1 << 30)
+    place = film.index(upright, film.index(b"tkhd"))
+    path.write_bytes(film[:place] + turned + film[place + len(turned) :])
+
+
+def test_a_film_of_a_phone_is_turned_upright(tmp_path):
+    av, seen = pytest.importorskip("av"), []
+    with av.open(str(tmp_path / "drive.mp4"), "w") as film:
+        stream = film.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        frame = np.zeros((48, 64, 3), np.uint8)
+        frame[:, :32] = 255  # white on the left: after a turn clockwise it is at the top
+        film.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        film.mux(stream.encode())
+    on_its_side(tmp_path / "drive.mp4")
+    change_video(tmp_path / "drive.mp4", tmp_path / "out.mp4", lambda x: seen.append(x) or x, False)
+    with av.open(str(tmp_path / "out.mp4")) as film:
+        [written] = [one.to_ndarray(format="rgb24") for one in film.decode(video=0)]
+    for picture in (seen[0], written):
+        assert picture.shape == (64, 48, 3)
+        assert picture[:28].mean() > 200 and picture[36:].mean() < 50
+
+
+def test_what_a_folder_holds_besides_is_named(tiny_run, photos, tmp_path, capsys):
+    (photos / "phone.HEIC").write_bytes(b"no reader")
+    (photos / "1.avif").write_bytes(b"no reader")
+    (photos / "more" / "again").mkdir(parents=True)
+    picture(photos / "more" / "again" / "deep.png")
+    assert predict(tiny_run, photos, "--out", tmp_path / "out") == 2
+    *lines, last = capsys.readouterr().err.strip().splitlines()
+    assert sum("phone.HEIC" in line and "needed: PNG or JPEG" in line for line in lines) == 1, lines
+    assert sum("1.avif" in line for line in lines) == 1 and "2 of 6 files" in last
+    [note] = [line for line in lines if line.startswith("note: 1 image lies deeper")]
+    pattern = note.split("'")[1]
+    assert (tmp_path / "out" / "1_cnn.png").is_file()
+    assert predict(tiny_run, pattern, "--out", tmp_path / "deep") == 0
+    assert (tmp_path / "deep" / "deep_cnn.png").is_file()
+
+
+@pytest.mark.parametrize(
+    "given, taken, options",
+    [
+        (".", "2_cnn.png", ()),
+        (".", "2_average_overlay.png", ()),
+        ("vit", "vit/2.png", ("--masks", "ids")),
+    ],
+)
+def test_no_photo_is_overwritten(given, taken, options, tiny_run, photos, capsys):
+    (photos / "vit").mkdir()
+    before = picture(photos / taken, (40, 40)).read_bytes()
+    count = len(list(photos.rglob("*")))
+    assert predict(tiny_run, photos / given, "--out", photos / "vit" / "..", *options) == 2
+    said = capsys.readouterr().err
+    assert taken in said and "needed: another --out" in said and said.count("\n") == 1
+    assert (photos / taken).read_bytes() == before and len(list(photos.rglob("*"))) == count

@@ -309,8 +309,9 @@ def test_advise_counts_what_each_word_would_mend_and_spoil(ten_labels, tmp_path,
     """The counts of the command against a loop over pixels."""
     table = tmp_path / "advice.csv"
     assert main(["advise", str(ten_labels), "--split", "val/25", "--csv", str(table)]) == 0
-    said = capsys.readouterr().out
+    said, note = capsys.readouterr()
     assert "The CNN" in said and "The ViT" in said and "With labels alone" in said
+    assert note.count("note: the students of ten were trained with collab") == 1
     rows = {(r["kind"], r["student"], r["says"]): r for r in csv.DictReader(open(table))}
     assert len(rows) == 2 * 2 * 3
     cnn, vit, source, config = open_students(ten_labels)

@@ -627,14 +627,15 @@ def rows_of(count=6, names=("image", "label"), path="photo{}.jpg"):
     )
 
 
-def saved_dict(root):
-    datasets.DatasetDict(train=rows_of(), validation=rows_of(2)).save_to_disk(root)
+def saved_dict(root, count=6):
+    val = rows_of(2, path="val{}.jpg")
+    datasets.DatasetDict(train=rows_of(count), validation=val).save_to_disk(root)
 
 
-def parquet(root):
-    for split, count in (("train", 6), ("validation", 2)):
+def parquet(root, count=6):
+    for split, rows in (("train", rows_of(count)), ("validation", rows_of(2, path="val{}.jpg"))):
         (root / "data").mkdir(parents=True, exist_ok=True)
-        rows_of(count).to_parquet(root / "data" / f"{split}-00000-of-00001.parquet")
+        rows.to_parquet(root / "data" / f"{split}-00000-of-00001.parquet")
 
 
 def image_folder(root):
@@ -684,6 +685,23 @@ def test_a_data_set_without_val_and_with_other_columns(path, tmp_path):
     assert [label for label in order if label in {*labels["train"]}] == labels["train"], (
         "in order, and nothing twice"
     )
+
+
+@pytest.mark.parametrize("make", [saved_dict, parquet, image_folder])
+def test_a_data_set_that_was_written_anew_is_read_anew(make, tmp_path):
+    """What was read first was given for as long as the process lived."""
+    make(tmp_path / "set")
+    first = read_hf(str(tmp_path / "set"))
+    assert len(first["train"]) == 6 and read_hf(str(tmp_path / "set")) is first
+    for path in (tmp_path / "set").rglob("photo5.png"):
+        path.unlink()
+    if make is image_folder:
+        table = tmp_path / "set/train/metadata.csv"
+        table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
+    else:
+        shutil.rmtree(tmp_path / "set")
+        make(tmp_path / "set", 5)
+    assert len(read_hf(str(tmp_path / "set"))["train"]) == 5
 
 
 # Converted data
@@ -1133,7 +1151,7 @@ def mistakes(folder, root):
         ),
         "a palette with a colour twice": (
             [*train_own, *own, "--palette", str(folder / "twice.txt")],
-            "colour twice",
+            "'sky' and 'road' the colour (1, 2, 3)",
         ),
         "a palette with colour 300": (
             [*train_own, *own, "--palette", str(folder / "300.txt")],

@@ -449,6 +449,24 @@ def test_rows_of_another_study_file_are_not_mixed_in(whole, place, tmp_path, cap
     assert (out / "tiny.csv").read_bytes().startswith(before)  # made again from the runs' folders
 
 
+def test_runs_on_other_images_or_another_split_are_not_mixed_in(whole, place, tmp_path, capsys):
+    """The fingerprint of settings does not know a folder's path: the images say it."""
+    out, study, data = tmp_path / "out", tmp_path / "tiny.toml", tmp_path / "data"
+    shutil.copytree(whole, out)
+    shutil.copytree(place / "data", data)
+    study.write_text(HEAD + RUNS)
+    arguments = ["study", str(study), "--root", str(data), "--out", str(out), "--no-progress"]
+    assert main(arguments) == 0  # the same images elsewhere
+    for path in [*(data / "train").iterdir(), *(data / "trainannot").iterdir()]:
+        path.rename(path.with_name("other_" + path.name))
+    capsys.readouterr()
+    assert main(arguments) == 2
+    assert "the data of" in (said := capsys.readouterr().err) and "another --out" in said
+    study.write_text('score = "train"\n' + HEAD + RUNS)
+    arguments[3] = str(place / "data")
+    assert main(arguments) == 2 and "were scored on val" in capsys.readouterr().err
+
+
 def spoil_metrics(run):
     text = (run / "metrics.csv").read_text().splitlines(keepends=True)
     last = text[-1].rstrip("\n")

@@ -16,10 +16,11 @@ from PIL import Image
 from collab_seg.config import DataConfig
 from collab_seg.core import UserError
 from collab_seg.data import reading
+from collab_seg.data.base import image_paths
 from collab_seg.data.check import check_before, check_report
 from collab_seg.data.hub import read_hf
 from collab_seg.data.layouts import say_once
-from collab_seg.data.scenes import Scenes, image_names, labelled_rows
+from collab_seg.data.scenes import Scenes, chosen, labelled_rows
 from collab_seg.data.sources import open_source
 from collab_seg.data.unlabelled import check_unlabelled, open_unlabelled
 from collab_seg.use import cli
@@ -67,6 +68,11 @@ def both(settings):
     """How many images count as labelled, and the scenes without labels."""
     source = open_source(settings)
     return len(labelled_rows(source, settings)), open_unlabelled(settings, source)
+
+
+def image_names(rows):
+    """The names of the files, without ending."""
+    return [Path(path).stem for path in image_paths(rows)]
 
 
 def refused(settings, *words):
@@ -332,6 +338,18 @@ def test_the_same_images_in_both_are_left_out_and_counted(tmp_path, capsys):
     assert "one image without a label is left out, among those of val as well" in said
 
 
+def test_images_of_test_are_not_learnt_from(tmp_path, capsys):
+    """Those of val were left out, and those of test taken without a word."""
+    settings = folder(tmp_path / "set", unlabelled=str(tmp_path / "more"))
+    for number in range(3):
+        save(tmp_path / f"more/new{number}.png", photo(300 + number))
+        save(tmp_path / f"set/images/test/t{number}.png", photo(500 + number))
+    shutil.copytree(tmp_path / "set/images", tmp_path / "more/again")
+    assert both(settings)[1].names == ["new0.png", "new1.png", "new2.png"]
+    said = capsys.readouterr().err
+    assert "3 images without labels are left out, among those of test as well" in said
+
+
 def test_what_is_no_photo_beside_photos_is_said(tmp_path, capsys):
     settings = folder(tmp_path / "set", unlabelled=str(tmp_path / "more"))
     for number in range(2):
@@ -377,6 +395,18 @@ def test_so_many_evenly_spread_or_those_of_a_list(tmp_path):
     refused(listed, "no name")
     for value, word in (("13", "12 images"), ("0", "12 images"), ("-1", "no such file")):
         refused(dataclasses.replace(settings, labelled=value), f"labelled is {value}", word)
+
+
+def test_the_folder_in_a_list_of_labelled_images_counts(tmp_path):
+    """cityA/2.png meant cityB/2.png as well."""
+    rows = [f"{tmp_path}/{city}/{n}.png" for city in ("cityA", "cityB") for n in range(4)]
+    rows += ["alone.png"]  # as in a Parquet file: its name is all that is known
+    names = tmp_path / "names.txt"
+    names.write_text(f"cityA/2.png\n{tmp_path}/cityA/3\ntrain/alone.png\n")
+    assert chosen([*range(9)], rows, str(names), "train") == [2, 3, 8]
+    names.write_text("cityA/2.png\ncityC/3.png\n")
+    with pytest.raises(UserError, match="names cityC/3.png, 1 of 2, not in train; needed"):
+        chosen([*range(9)], rows, str(names), "train")
 
 
 def test_without_such_settings_the_rows_are_those_of_the_split(tmp_path):

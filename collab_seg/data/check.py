@@ -20,11 +20,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..config import ImageConfig
-from ..core import IGNORE_INDEX, UserError
+from ..core import IGNORE_INDEX, UserError, plain
 from .base import Source, is_own
 from .classes import LABEL_FIELDS
 from .pairs import MissingSplit, Problem, each_row, problem_of, same_size
-from .reading import label_numbers, open_cell, read_label, undecoded, upright_size
+from .reading import label_numbers, open_cell, read_label, size_and_turn, undecoded
 from .scenes import labelled_rows, split_rows
 from .stream import StreamedRows
 from ..files import cache_folder, read_json, write_atomic
@@ -39,32 +39,39 @@ class Scan(NamedTuple):
     counts: list[int]  # pixels of each class, (K,)
     void: list[str]  # names of the label files that are void everywhere
     notes: list[str] = []  # what is no problem, but should be known
+    images: list[tuple] = []  # of each the file's name, and a hash of bytes that lie in a table
 
 
 # %% ../../nbs/kit/data_check.ipynb #cell-008
 def scan_rows(source: Source, rows, split: str, progress: bool = True) -> Scan:
     "Read every image and label of some rows once, by several threads."
-    names, problems, void, counts = [], [], [], np.zeros(256, np.int64)
+    names, problems, void, images = [], [], [], []
+    counts, turned = np.zeros(256, np.int64), 0
     found = each_row(rows, partial(_scan_row, source), f"check {split}", progress)
-    for row, (problem, pixels) in found:
+    for row, (problem, pixels, in_doubt) in found:
         names.append(Path(row["image"]["path"] or str(len(names))).stem)
+        images.append((row["image"]["path"], hash(row["image"]["bytes"])))
         problems += [problem] if problem else []
         void += [] if problem or pixels[:IGNORE_INDEX].any() else [names[-1]]
-        counts += pixels
-    scan = Scan(names, problems, counts[: len(source.classes)].tolist(), void)
+        counts, turned = counts + pixels, turned + in_doubt
+    scan = Scan(names, problems, counts[: len(source.classes)].tolist(), void, images=images)
     empty, notes = empty_classes(source, rows, split, scan)
+    if turned:
+        said = f"{turned} of {len(names)} photos of {split} are stored turned (EXIF)"
+        notes = [*notes, f"{said}, and their masks are taken as upright, as the photo is shown"]
     return scan._replace(problems=problems + empty, notes=notes)
 
 
 # %% ../../nbs/kit/data_check.ipynb #cell-010
-def _scan_row(source: Source, row) -> tuple[Problem | None, np.ndarray]:
-    "The problem of a row or None, and the pixels of each class, (256,)."
+def _scan_row(source: Source, row) -> tuple[Problem | None, np.ndarray, bool]:
+    "The problem of a row or None, the pixels of each class, (256,), and whether it may lie turned."
     try:
-        size, label = upright_size(row["image"]), read_label(source, row["label"])
+        (size, turn), label = size_and_turn(row["image"]), read_label(source, row["label"])
         same_size(row, size, label.shape)
-        return None, np.bincount(label.ravel(), minlength=256)
+        in_doubt = turn in (2, 3, 4) or turn > 4 and size[0] == size[1]  # the size does not tell
+        return None, np.bincount(label.ravel(), minlength=256), in_doubt
     except UserError as error:
-        return problem_of(error), np.zeros(256, np.int64)
+        return problem_of(error), np.zeros(256, np.int64), False
 
 
 # %% ../../nbs/kit/data_check.ipynb #cell-011
@@ -161,10 +168,10 @@ def check_report(
     if source.find and (root is None or not os.path.isdir(root)):
         needed = "--root, the data set's folder (see data/README.md)"
         raise UserError(f"root is {root}; needed: {needed}")
-    lines, problems, missing = [], [], []
+    lines, problems, missing, images = [], [], [], {}
     for split in splits or source.splits:
         try:
-            said, found = _split_report(source, root, split, progress, settings)
+            said, found, images[split] = _split_report(source, root, split, progress, settings)
         except MissingSplit as error:
             missing.append(error)
             wanted = bool(splits) or split not in source.optional
@@ -175,25 +182,26 @@ def check_report(
     if not splits and len(missing) == len(source.splits):
         none = f"none of the folders or lists of {', '.join(source.splits)}"
         raise UserError(f"{root} has {none}; {missing[0]}")
+    problems += sorted({*_in_val_as_well(images)} - {*problems})
     return "\n".join(lines + problem_lines(problems, most)), len(problems)
 
 
 # %% ../../nbs/kit/data_check.ipynb #cell-020
-def _split_report(source: Source, root, split: str, progress: bool, settings) -> tuple[list, list]:
-    "Lines about a split that is there, and its problems."
+def _split_report(source: Source, root, split: str, progress: bool, settings) -> tuple:
+    "Lines about a split that is there, its problems, and what tells its images apart."
     if settings and _only_images(settings, split):
-        return [f"{split}: its labels are not used"], []
+        return [f"{split}: its labels are not used"], [], []
     try:
-        names, found, *_, notes = check_split(source, root, split, progress, settings)
+        scan = check_split(source, root, split, progress, settings)
     except UserError as error:
         chosen = settings and settings.labelled
         if chosen or source.find is None or isinstance(error, MissingSplit):  # nothing can be read
             raise
-        names, found, notes = [], [Problem("missing folder", str(error))], []
-    images = f"{len(names)} image{'s' * (len(names) != 1)}"
-    counts = f"{images}, {len(found)} problem{'s' * (len(found) != 1)}"
-    line = f"{split}: {counts}, file list sha256 {file_list_sha(names)}"
-    return [line, *(f"note: {note}" for note in notes)], found
+        scan = Scan([], [Problem("missing folder", str(error))], [], [])
+    images = f"{len(scan.names)} image{'s' * (len(scan.names) != 1)}"
+    counts = f"{images}, {len(scan.problems)} problem{'s' * (len(scan.problems) != 1)}"
+    line = f"{split}: {counts}, file list sha256 {file_list_sha(scan.names)}"
+    return [line, *(f"note: {note}" for note in scan.notes)], scan.problems, scan.images
 
 
 # %% ../../nbs/kit/data_check.ipynb #cell-030
@@ -203,10 +211,18 @@ def _only_images(settings: ImageConfig, split: str) -> bool:
     return split == (settings.unlabelled_split or "").partition("/")[0] not in (own, "val")
 
 
-# %% ../../nbs/kit/data_check.ipynb #cell-021
 def _not_there(source: Source, split: str) -> list[str]:
     expected = source.splits[split]
     return [f"{split}: not there" + (f"; expected: {expected} images" if expected else "")]
+
+
+def _in_val_as_well(images: dict[str, list[tuple]]) -> list[Problem]:
+    "A problem for each training image that is one of val: the same file, or its name and bytes."
+    val, found = {*images.get("val", [])}, []
+    for split in (split for split in images if not split.startswith(("val", "test"))):
+        twice = [n for n, image in enumerate(images[split]) if image in val]
+        found += [plain(images[split][n][0] or f"image {n} of {split}") for n in twice]
+    return [Problem("in val as well", name) for name in found]
 
 
 # %% ../../nbs/kit/data_check.ipynb #cell-022
@@ -253,7 +269,7 @@ def _checked(source: Source, rows, split: str, progress: bool) -> tuple[list[Pro
     "Problems and notes of some rows; files that were fine, and are as they were, are not read."
     if isinstance(rows, StreamedRows):  # a look at all would take as long as an epoch
         found = each_row(rows.head(), partial(_scan_row, source), f"check {split}", progress)
-        return [problem for _, (problem, _) in found if problem], []
+        return [problem for _, (problem, *_) in found if problem], []
     stamp = cache_folder() / "checked" / f"{_rows_sha(source, rows, split)}.json"
     with contextlib.suppress(UserError):
         return [], read_json(stamp, ["notes"])["notes"]
@@ -268,7 +284,7 @@ def _checked(source: Source, rows, split: str, progress: bool) -> tuple[list[Pro
 def _rows_sha(source: Source, rows, split: str) -> str:
     "A hash of what the labels mean, and of the name, size and time of each file."
     meaning = tuple(getattr(source, field) for field in ("name", *LABEL_FIELDS))
-    digest = hashlib.sha256(repr((meaning, split)).encode())
+    digest = hashlib.sha256(repr((meaning, split, 2)).encode())  # 2: what is looked for has grown
     if len(rows) and rows[0]["image"]["bytes"]:  # `datasets` keeps a hash of its rows
         digest.update(f"{rows._fingerprint} {len(rows)}".encode())
         return digest.hexdigest()

@@ -24,12 +24,27 @@ def own_labels(
     lines = class_lines(settings)
     kept = [one for one in lines if not one.is_void]
     _must_be_classes([one.name for one in kept], len(lines), 255 - settings.reduce_zero_label)
-    usual = voc_palette(len(kept) + 1)[1:]
-    palette = tuple(one.colour or usual[k] for k, one in enumerate(kept))
+    palette = _colours_of(kept)
     fields = {"classes": tuple(one.name for one in kept), "palette": palette}
     if settings.palette:
         return fields | _colour_labels(settings, lines, palette)
     return fields | _number_labels(settings, lines)
+
+
+# %% ../../nbs/kit/data_classes.ipynb #f19ce079
+def _colours_of(lines: list[ClassLine]) -> tuple:
+    "A colour for each class: its own, or else VOC's, or a free one; UserError if two share one."
+    names: dict[tuple, str] = {}
+    for one in lines:
+        if one.colour and names.setdefault(one.colour, one.name) != one.name:
+            said = f"{names[one.colour]!r} and {one.name!r} the colour {one.colour}"
+            needed = "another colour for each class, or none"
+            raise UserError(f"the class list gives {said}; needed: {needed}")
+    usual = voc_palette(256)[1:]
+    taken = {*names, *(usual[k] for k, one in enumerate(lines) if not one.colour)}
+    free = iter([colour for colour in usual if colour not in taken])
+    without = [usual[k] if usual[k] not in names else None for k in range(len(lines))]
+    return tuple(one.colour or colour or next(free) for one, colour in zip(lines, without))
 
 
 # %% ../../nbs/kit/data_classes.ipynb #cell-007

@@ -6,21 +6,23 @@
 __all__ = ["find_folder", "folder_source"]
 
 # %% ../../nbs/kit/data_folder.ipynb #cell-003
-import unicodedata
+import os
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
 from ..config import ImageConfig
-from ..core import plain
+from ..core import UserError, plain
 from .base import Source, register_own
 from .classes import own_labels
 from ..data.layouts import (
     SPLIT_NAMES,
+    bare_parts,
     find_parts,
     in_val,
     is_called,
     pair_names,
+    same_place,
     say_once,
     split_entry,
 )
@@ -45,17 +47,15 @@ def find_folder(
     split: str,  # train, val or test
 ) -> tuple[list, list]:  # pairs (image file, label file), and what is wrong
     "The pairs of a split of an own folder, and its problems; MissingSplit if it is not there."
-    root, problems, images, labels = folder_of(root, "folder"), [], {}, {}
+    root, problems = folder_of(root, "folder"), []
     listed, folders, held_out = _places(settings, root, split)
-    for pair in folders:
-        found = pairs_in(*pair, settings, problems)
-        images, labels = images | found[0], labels | found[1]
+    found = [pairs_in(*pair, settings, problems) for pair in folders]
     if listed is not None:
-        pairs, problems = _listed(listed, root, images, labels)
+        pairs, problems = _listed(listed, root, found)
     else:
-        pairs, problems = match(images, labels, problems)
+        pairs, problems = match(*found[0], problems)
     if settings.unlabelled == "rest":
-        problems = _without_rest(problems, images, labels)
+        problems = _without_rest(problems, found)
     return [pair for pair in pairs if held_out(pair[0].stem)], problems
 
 
@@ -99,9 +99,9 @@ def _part_of(split: str, root: Path, lists: dict, parts: dict, labels: bool) -> 
 
 
 # %% ../../nbs/kit/data_folder.ipynb #cell-009
-def _without_rest(problems: list, images: dict, labels: dict) -> list:
+def _without_rest(problems: list, found: list[tuple[dict, dict]]) -> list:
     "The problems less those of images without a label; how many there are is said."
-    rest = {plain(images[stem]) for stem in images.keys() - labels.keys()}
+    rest = {plain(images[stem]) for images, labels in found for stem in {*images} - {*labels}}
     left = [one for one in problems if one.kind != "no partner" or one.file not in rest]
     if left != problems:
         count = len(problems) - len(left)
@@ -178,16 +178,18 @@ def split_lists(settings: ImageConfig, root: Path) -> dict[str, list[list[str]]]
 
 
 # %% ../../nbs/kit/data_folder.ipynb #cell-016
-def _listed(lines: list[list[str]], root: Path, images: dict, labels: dict) -> tuple[list, list]:
-    "The pairs of a list, and its problems."
-    pairs, problems = [], []
-    for line, first, *more in lines:
-        whole, image = _listed_image(line, first, root, images)
-        label = labels.get(_stem(whole))
-        if more and whole == first and (root / more[0].lstrip("/")).is_file():
-            label = root / more[0].lstrip("/")
-        if not image.is_file():
-            problems.append(Problem("missing file", plain(image)))
+def _listed(lines: list[list[str]], root: Path, found: list[tuple[dict, dict]]) -> tuple:
+    "The pairs of a list, and its problems; what was found are the images and labels of folders."
+    pairs, problems, known = [], [], {}
+    for images, labels in found:
+        known |= {os.path.abspath(images[stem]): labels[stem] for stem in images if stem in labels}
+    named = _by_name(path for images, _ in found for path in images.values())
+    for line, *words in lines:
+        image, label = _line_files(line, words, root, named)
+        label = label or known.get(os.path.abspath(image))
+        missing = [path for path in (image, label) if path and not os.path.isfile(path)]
+        if missing:
+            problems.append(Problem("missing file", plain(missing[0])))
         elif label is None:
             problems.append(Problem("no partner", plain(image)))
         else:
@@ -197,17 +199,47 @@ def _listed(lines: list[list[str]], root: Path, images: dict, labels: dict) -> t
 
 
 # %% ../../nbs/kit/data_folder.ipynb #cell-036
-def _listed_image(line: str, first: str, root: Path, images: dict) -> tuple[str, Path]:
-    "How a line of a list calls its image, which may hold spaces, and the file."
-    whole = line if _stem(line) in images or (root / line).is_file() else first
-    return whole, images.get(_stem(whole), root / whole.lstrip("/"))
+def _line_files(line: str, words: list[str], root: Path, named: dict) -> tuple[Path, Path | None]:
+    "The image of a line and the label that it names, or None; names may hold spaces."
+    for k in range(1, len(words)):
+        first, label = " ".join(words[:k]), _file(root, " ".join(words[k:]))
+        if label and (image := _image_of(first, root, named)):
+            return image, label
+    if image := _image_of(line, root, named):
+        return image, None
+    first, label = words[0], "".join(words[1:2])
+    image = _image_of(first, root, named) or root / first.lstrip("/")
+    is_path = Path(label).suffix.lower() in IMAGE_ENDINGS  # else it is something else
+    return image, root / label.lstrip("/") if is_path else None
 
 
 # %% ../../nbs/kit/data_folder.ipynb #cell-017
-def _stem(name: str) -> str:
-    "The name of an image without folders and ending, in the one spelling of its accents."
-    stem = Path(name).stem if Path(name).suffix.lower() in IMAGE_ENDINGS else Path(name).name
-    return unicodedata.normalize("NFC", stem)
+def _image_of(name: str, root: Path, named: dict[str, list[Path]]) -> Path | None:
+    "The image that a list calls so: a file, or the one whose path ends so; UserError for two."
+    if path := _file(root, name):
+        return path
+    parts = bare_parts(name)
+    known = named.get(parts[-1], []) if parts else []
+    found = [p for p in known if same_place(bare_parts(os.path.relpath(p, root)), parts)]
+    if len(found) > 1:
+        said = f"a list names {plain(name)}, and there are {found[0]} and {found[1]}"
+        needed = f"its folder as well, such as {found[0].parent.name}/{found[0].name}"
+        raise UserError(f"{said}; needed: {needed}")
+    return found[0] if found else None
+
+
+def _file(root: Path, name: str) -> Path | None:
+    "The file that a path in a list means, from the root or as a whole path."
+    places = (root / name.lstrip("/"), root / name)
+    return next((path for path in places if os.path.isfile(path)), None)
+
+
+def _by_name(paths) -> dict[str, list[Path]]:
+    "Images by their names without folders and endings."
+    named: dict[str, list[Path]] = {}
+    for path in paths:
+        named.setdefault(bare_parts(path.name)[0], []).append(path)
+    return named
 
 
 # %% ../../nbs/kit/data_folder.ipynb #cell-022
@@ -234,13 +266,13 @@ def _plain(settings: ImageConfig, root: Path, split: str):
 # %% ../../nbs/kit/data_folder.ipynb #cell-037
 def images_of_folder(settings: ImageConfig, root, split: str):
     "The images of a split of an own folder; no label is looked for."
-    root, problems, images = folder_of(root, "folder"), [], {}
+    root, problems = folder_of(root, "folder"), []
     listed, folders, held_out = _places(settings, root, split, labels=False)
-    for pair in folders:
-        images |= _images_in(*pair, settings, problems)
-    paths = [*images.values()]
+    found = [_images_in(*pair, settings, problems) for pair in folders]
+    paths = [path for images in found for path in images.values()]
     if listed is not None:
-        paths = [_listed_image(line, first, root, images)[1] for line, first, *_ in listed]
+        named = _by_name(paths)
+        paths = [_line_files(line, words, root, named)[0] for line, *words in listed]
         missing = [path for path in paths if not path.is_file()]
         problems = [Problem("missing file", plain(path)) for path in missing]
     paths = [path for path in dict.fromkeys(paths) if held_out(path.stem)]

@@ -17,20 +17,38 @@ from ..core import UserError, one_of
 from .base import Source, image_paths, register_own, with_label
 from .classes import LABEL_FIELDS, labels_from, own_labels
 from .layouts import SPLIT_NAMES, in_val, say_once
-from .pairs import MissingSplit
+from .pairs import IMAGE_ENDINGS, MissingSplit
 from .reading import undecoded
 from .stream import beside, streamed_splits
 from ..files import read_json
 from ..hub import quick_hub
 
 
-# %% ../../nbs/kit/data_hub.ipynb #cell-008
-@lru_cache(maxsize=4)
+# %% ../../nbs/kit/data_hub.ipynb #8a7d842b
 def read_hf(
     root: str,  # a folder, or a name on the hub; streaming: also an address such as s3://...
     streaming: bool = False,  # leave the images where they are
 ) -> dict:  # split -> datasets.Dataset, or StreamedRows
     "All splits of a Hugging Face data set by name; UserError, one line, if it cannot be had."
+    return _read(root, streaming, tuple(_state(root)))
+
+
+# %% ../../nbs/kit/data_hub.ipynb #de952363
+def _state(root: str):
+    "Size and time of the folders and tables of a data set; images are read from their files anew."
+    for place, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if name[0] != ".")
+        tables = [name for name in files if os.path.splitext(name)[1].lower() not in IMAGE_ENDINGS]
+        for path in (place, *(os.path.join(place, name) for name in sorted(tables))):
+            with contextlib.suppress(OSError):  # a link to nowhere
+                state = os.stat(path)
+                yield path, state.st_size, state.st_mtime_ns
+
+
+# %% ../../nbs/kit/data_hub.ipynb #cell-008
+@lru_cache(maxsize=4)
+def _read(root: str, streaming: bool, state: tuple) -> dict:
+    "All splits by name; the state of the folder is that by which it is found again."
     from datasets import Dataset, load_dataset, load_from_disk  # takes a second to import
 
     if os.path.isfile(root):
@@ -53,6 +71,10 @@ def read_hf(
     for split, names in SPLIT_NAMES.items():
         usual[next((name for name in names if name in found), None)] = split
     return {usual.get(name, name): rows for name, rows in found.items()}
+
+
+# %% ../../nbs/kit/data_hub.ipynb #5780e849
+read_hf.cache_clear = _read.cache_clear
 
 
 # %% ../../nbs/kit/data_hub.ipynb #cell-009

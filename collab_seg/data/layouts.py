@@ -145,12 +145,15 @@ def _both_in(path: Path) -> tuple[Path, Path]:
 def _split_parts(images: Path, labels: Path) -> dict[str, tuple[Path, Path]]:
     "The folders of each split where folders of splits lie in those of images and labels."
     of_images, of_labels = parts_of(images), parts_of(labels) if labels.is_dir() else {}
-    for path in _folders(images):
-        if of_images and path not in of_images.values() and _has_images(path):
-            known = ", ".join(sum(SPLIT_NAMES.values(), ()))
-            say_once(f"{path} is not used; folders of splits are called {known}")
     if not of_images:
         return {"": (images, labels)}
+    for path in _folders(images):
+        if path not in of_images.values() and _has_images(path):
+            known = ", ".join(sum(SPLIT_NAMES.values(), ()))
+            say_once(f"{path} is not used; folders of splits are called {known}")
+    if loose := sorted(path for path in images.iterdir() if path.suffix.lower() in IMAGE_ENDINGS):
+        count = f"{len(loose)} image{'s' * (len(loose) > 1)} of {images}"
+        say_once(f"{count} beside the folders of splits not used, such as {loose[0].name}")
     return {split: (at, of_labels.get(split, labels / at.name)) for split, at in of_images.items()}
 
 
@@ -184,7 +187,7 @@ def _pattern_parts(images: str, labels: str, root: Path) -> dict[str, tuple[Path
     for split, names in SPLIT_NAMES.items():
         if there := _named_so(images, names, root):
             usual = root / labels.replace("{split}", names[0])
-            found[split] = (there[0], (_named_so(labels, names, root) or [usual])[0])
+            found[split] = (there, _named_so(labels, names, root) or usual)
     if not found:
         raise UserError(
             f"image_dir is {images}, and no split has such a folder in {root}; needed: for "
@@ -194,9 +197,13 @@ def _pattern_parts(images: str, labels: str, root: Path) -> dict[str, tuple[Path
 
 
 # %% ../../nbs/kit/data_layouts.ipynb #cell-026
-def _named_so(pattern: str, names: tuple, root: Path) -> list[Path]:
-    paths = (root / pattern.replace("{split}", name) for name in names)
-    return [path for path in paths if path.is_dir()]
+def _named_so(pattern: str, names: tuple, root: Path) -> Path | None:
+    "The folder that a pattern means by one of the names of a split; UserError if it means two."
+    before = pattern.partition("{split}")[0]
+    paths = {root / pattern.replace("{split}", name): root / f"{before}{name}" for name in names}
+    found = [path for path in paths if path.is_dir()]
+    _only([paths[path] for path in found], "--split-file, or one of them, that")
+    return found[0] if found else None
 
 
 # %% ../../nbs/kit/data_layouts.ipynb #cell-028
@@ -253,3 +260,17 @@ def _pairs_by(pattern: str, ending: str, names: dict, called: list) -> dict[str,
         if longer and names.get(key, stem) != stem:
             found[stem] = names[key]
     return found
+
+
+# %% ../../nbs/kit/data_layouts.ipynb #43a81c45
+def bare_parts(name: str) -> tuple[str, ...]:
+    "The folders and the name without ending of an image, in the one spelling of its accents."
+    path = Path(unicodedata.normalize("NFC", name).lstrip("/"))
+    return (path.with_suffix("") if path.suffix.lower() in IMAGE_ENDINGS else path).parts
+
+
+# %% ../../nbs/kit/data_layouts.ipynb #9a240366
+def same_place(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    "May two paths mean one image, as far as both of them say where it lies?"
+    both = min(len(one), len(other))
+    return both > 0 and one[-both:] == other[-both:]

@@ -262,7 +262,9 @@ def problem_of(error: UserError) -> Problem:
 def same_size(row, image, label) -> None:
     "UserError unless an image and its label have the same height and width."
     if image[:2] != label:
+        lies = image[1::-1] == label  # as when a mask was drawn on a photo as it is stored
+        needed = "the same size" + "; if EXIF turns the photo: a mask of it as it is shown" * lies
         raise UserError(
             f"{row['label']['path'] or 'label'} is {label[1]}x{label[0]}, its image "
-            f"{image[1]}x{image[0]}; needed: the same size"
+            f"{image[1]}x{image[0]}; needed: {needed}"
         )

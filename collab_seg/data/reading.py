@@ -45,7 +45,7 @@ def reduce_large(image, size) -> None:
     width, height = image.size
     if size is None or width * height <= LARGE or image.format not in ("JPEG", "MPO"):
         return
-    lies = _lies(image)
+    lies = _turn(image) > 4
     image.info["whole"] = whole = (width, height) if lies else (height, width)
     height, width = read_shape(*whole, size)[:: -1 if lies else 1]
     image.draft(None, (2 * width, 2 * height))
@@ -92,6 +92,7 @@ def open_cell(cell, what: str, size=None) -> Image.Image:
     "Decode one cell; it comes out upright, as phones say it was held, and reduced if it may be."
     with decoding(cell, what) as image:
         reduce_large(image, size)
+        image.info["deep"] = ";16" in str(image.tile[:1])  # of colours, Pillow keeps 8 bits
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
         return image
@@ -102,35 +103,42 @@ def _colours(cell, size=None) -> tuple[np.ndarray, tuple[int, int]]:
     "An image of any mode as (H, W, 3) uint8, of 16 bits the upper 8; and its whole size."
     image = open_cell(cell, "image", size)
     whole = image.info.get("whole", (image.height, image.width))
+    _must_be_colours(image, cell)
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
-    _no_floats(image, cell)
     # `convert` copies an image that is in colour already
     return np.array(image if image.mode == "RGB" else image.convert("RGB")), whole
 
 
-# %% ../../nbs/kit/data_reading.ipynb #cell-012
-def _no_floats(image, cell) -> None:
-    if image.mode == "F":
-        name = cell["path"] or "image"
-        raise UserError(f"{name} has mode F; needed: an image of 8 or 16 bits a channel")
+def _must_be_colours(image, cell) -> None:
+    "UserError for fractions, and for whole numbers of which nobody knows which one is white."
+    if image.mode == "F" or image.mode == "I" and image.format == "TIFF":
+        said = f"{cell['path'] or 'image'} has mode {image.mode}"
+        raise UserError(f"{said}; needed: an image of 8 or 16 bits a channel")
 
 
 # %% ../../nbs/kit/data_reading.ipynb #cell-013
 def upright_size(cell, whole: bool = True) -> tuple[int, int]:
-    "Height and width; `whole`: decoded to the end, a JPEG at an eighth of its size, to be quick."
+    "Height and width of an image as it is shown; `whole`: as in `size_and_turn`."
+    return size_and_turn(cell, whole)[0]
+
+
+def size_and_turn(cell, whole: bool = True) -> tuple[tuple[int, int], int]:
+    "Height and width, and how it is stored; `whole`: decoded to the end, a JPEG at an eighth."
     with decoding(cell, "image") as image:
         width, height = image.size
         if whole:
             image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
             image.load()
-        _no_floats(image, cell)
-        return (width, height) if _lies(image) else (height, width)
+        _must_be_colours(image, cell)
+        turn = _turn(image)
+        return (width, height) if turn > 4 else (height, width), turn
 
 
-def _lies(image) -> bool:
-    "Is an image stored on its side?"
-    return image.getexif().get(0x0112, 1) > 4
+def _turn(image) -> int:
+    "How an image is stored, by its EXIF: 1 upright, 2 to 4 mirrored or upside down, 5 to 8 lying."
+    turn = image.getexif().get(0x0112, 1)
+    return turn if turn in range(1, 9) else 1
 
 
 # %% ../../nbs/kit/data_reading.ipynb #cell-014
@@ -156,11 +164,9 @@ def read_label(
     "A label map by its source; UserError names a file that is wrong, and says what is needed."
     image, name = open_cell(cell, "label"), cell["path"] or "label"
     if _is_lossy(image, cell):
-        raise UserError(
-            f"{name} is a lossy {image.format}, which blurs labels: numbers become other numbers; "
-            "needed: a lossless file such as PNG, made from the labels' source and not from this "
-            "file"
-        )
+        said = f"{name} is a lossy {image.format}, which blurs labels: numbers become other numbers"
+        needed = "a lossless file such as PNG, made from the labels' source and not from this file"
+        raise UserError(f"{said}; needed: {needed}")
     if source.void_colours is not None:
         return _from_colours(source, _opaque(image, name), name)
     numbers = label_numbers(image, name, is_own(source))
@@ -189,21 +195,20 @@ def _known_numbers(source: Source) -> str:
 # %% ../../nbs/kit/data_reading.ipynb #cell-017
 def _is_lossy(image, cell) -> bool:
     "Was the image compressed so that its pixels changed?"
-    if image.format == "WEBP":
-        content = cell["bytes"] or Path(cell["path"]).read_bytes()
-        return b"VP8L" not in content[: 2**16]  # the chunk of lossless pixels
+    if image.format == "WEBP":  # VP8L: the chunk of lossless pixels
+        return b"VP8L" not in (cell["bytes"] or Path(cell["path"]).read_bytes())[: 2**16]
     return image.format in ("JPEG", "MPO")
 
 
 # %% ../../nbs/kit/data_reading.ipynb #cell-018
 def _opaque(image, name: str) -> np.ndarray:
     "The colours (H, W, 3) uint8 of a label image; UserError where some cannot be seen."
-    if image.mode[0] in "IF":
-        needed = "colours of 8 bits a channel, as in the palette"
-        raise UserError(f"{name} has mode {image.mode}; needed: {needed}")
+    deep = ", 16 bits a channel" * image.info.get("deep", False)
+    if deep or image.mode[0] in "IF":
+        needed = "colours of 8 bits a channel; save it as such"
+        raise UserError(f"{name} has mode {image.mode}{deep}; needed: {needed}")
     if image.has_transparency_data:
-        clear = int((np.array(image.convert("RGBA"))[..., 3] < 255).sum())
-        if clear:
+        if clear := int((np.array(image.convert("RGBA"))[..., 3] < 255).sum()):
             found = f"{name} has {clear} transparent pixel{'s' * (clear > 1)}"
             needed = "a label for each pixel; save it without transparency"
             raise UserError(f"{found}, whose colour nobody sees; needed: {needed}")
@@ -218,14 +223,12 @@ def label_numbers(image, name: str, own: bool) -> np.ndarray:
     said = f"{name} has mode {image.mode}"
     if not own:  # a benchmark says how its files are made
         raise UserError(f"{said}; needed: one 8-bit channel of class numbers (L or P)")
-    if image.mode == "1":
-        return np.array(image, dtype=np.uint8)
-    if image.mode[0] in "IF":
+    if image.mode[0] in "1IF":
         numbers = np.array(image)
         if (numbers % 1).any() or numbers.min() < 0 or numbers.max() > 255:
             needed = "class numbers from 0 to 255; numbers of things (instances) are none"
-            span = f"numbers from {numbers.min()} to {numbers.max()}"
-            raise UserError(f"{said} and {span}; needed: {needed}")
+            said += f" and numbers from {numbers.min()} to {numbers.max()}"
+            raise UserError(f"{said}; needed: {needed}")
         return numbers.astype(np.uint8)
     colours = _opaque(image, name)
     if (colours != colours[..., :1]).any():

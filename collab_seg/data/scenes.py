@@ -7,7 +7,6 @@ __all__ = ["labelled_rows", "Scenes", "save_overview"]
 
 # %% ../../nbs/kit/data_scenes.ipynb #cell-004
 import os
-import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,8 @@ import torch
 from ..config import ImageConfig
 from ..core import UserError, one_of, plain, resize_label
 from .base import Source, as_dataset, image_paths, with_label
-from .layouts import say_once
-from .pairs import IMAGE_ENDINGS, first_problem
+from .layouts import bare_parts, same_place, say_once
+from .pairs import first_problem
 from .reading import read_pair, read_shape, resize_image, undecoded
 from .stream import StreamedRows
 from ..files import read_text
@@ -50,27 +49,18 @@ def image_rows(source: Source, root, split: str):
 
 
 # %% ../../nbs/kit/data_scenes.ipynb #cell-024
-def image_names(rows) -> list[str]:
-    "What a list may call each image: its file's name without ending, or else its number."
-    paths = enumerate(image_paths(rows))
-    return [_bare(path) if path else str(number) for number, path in paths]
-
-
-# %% ../../nbs/kit/data_scenes.ipynb #cell-034
-def _bare(name: str) -> str:
-    "A name without folders and the ending of an image, in the one spelling of its accents."
-    path = Path(name)
-    bare = path.stem if path.suffix.lower() in IMAGE_ENDINGS else path.name
-    return unicodedata.normalize("NFC", bare)
+def image_places(rows) -> list[str]:
+    "What a list may call each image: where its file lies, or else its number."
+    return [path or str(number) for number, path in enumerate(image_paths(rows))]
 
 
 # %% ../../nbs/kit/data_scenes.ipynb #cell-025
-def chosen(numbers: list[int], names: list[str], labelled: str | None, split: str) -> list[int]:
+def chosen(numbers: list[int], places: list[str], labelled: str | None, split: str) -> list[int]:
     "Those numbers of rows that `labelled` means: so many, evenly spread, or those of a list."
     if labelled is None:
         return numbers
     if not str(labelled).isdecimal():
-        return _listed(numbers, names, labelled, split)
+        return _listed(numbers, places, labelled, split)
     count, most = int(labelled), len(numbers)
     if not 0 < count <= most:
         has = f"{split} has {most} images with a label"
@@ -79,20 +69,28 @@ def chosen(numbers: list[int], names: list[str], labelled: str | None, split: st
 
 
 # %% ../../nbs/kit/data_scenes.ipynb #cell-026
-def _listed(numbers: list[int], names: list[str], labelled: str, split: str) -> list[int]:
+def _listed(numbers: list[int], places: list[str], labelled: str, split: str) -> list[int]:
     "Those numbers of rows whose names stand in a text file, in the order of the split."
     if not os.path.isfile(labelled):
         needed = "how many images count as labelled, or a text file with their names"
         raise UserError(f"labelled is {labelled}, and there is no such file; needed: {needed}")
     lines = map(str.strip, read_text(Path(labelled), "names of images, one a line").splitlines())
-    wanted = dict.fromkeys(_bare(line) for line in lines if line and not line.startswith("#"))
-    known = {names[number] for number in numbers}
-    unknown = [name for name in wanted if name not in known]
+    wanted = dict.fromkeys(line for line in lines if line and not line.startswith("#"))
+    named: dict[tuple, list[int]] = {}
+    for number in numbers:
+        named.setdefault(bare_parts(places[number])[-1:], []).append(number)
+    meant, unknown = set(), []  # numbers of rows; lines
+    for line in wanted:
+        parts = bare_parts(line)
+        alike = named.get(parts[-1:], [])
+        found = [number for number in alike if same_place(bare_parts(places[number]), parts)]
+        meant.update(found)
+        unknown += [line] * (not found)
     if unknown or not wanted:
         said = f"{plain(unknown[0])}, {len(unknown)} of {len(wanted)}" if unknown else "no name"
         needed = f"names of images of {split} with a label, one a line"
         raise UserError(f"{labelled} names {said}, not in {split}; needed: {needed}")
-    return [number for number in numbers if names[number] in wanted]
+    return [number for number in numbers if number in meant]
 
 
 # %% ../../nbs/kit/data_scenes.ipynb #cell-027
@@ -122,11 +120,12 @@ def labelled_numbers(source: Source, settings: ImageConfig) -> tuple:
     rows = _with_gaps(source, settings, split)
     there = with_label(rows)
     every = there if settings.unlabelled == "rest" else [*range(len(rows))]
-    names = image_names(rows)
-    numbers = chosen(every[::step], names, settings.labelled, split)
+    places = image_places(rows)
+    numbers = chosen(every[::step], places, settings.labelled, split)
     held = {*there}
     if lost := [number for number in numbers if number not in held]:
-        said = f"{names[lost[0]]} of {split} has no label, one of {len(lost)} that are to have one"
+        name = bare_parts(places[lost[0]])[-1]
+        said = f"{name} of {split} has no label, one of {len(lost)} that are to have one"
         raise UserError(f"{said}; needed: its label, or --unlabelled rest")
     return rows, numbers
 

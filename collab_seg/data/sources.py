@@ -6,10 +6,37 @@
 __all__ = ["open_source", "get_source"]
 
 # %% ../../nbs/kit/data_sources.ipynb #cell-005
+import os
+from dataclasses import fields, replace
+from pathlib import Path
+
 from ..config import ImageConfig
-from ..core import one_of
+from ..core import UserError, one_of
 from .base import OWN, SOURCES, Source
+from .class_lists import read_classes
+from .hub import LABELS_FILE
+from .stream import beside
 from ..limits import check_ranges
+
+# %% ../../nbs/kit/data_sources.ipynb #21e56223
+_LABELS = ("classes", "palette", "void", "reduce_zero_label", "label_values", "val_fraction")
+_ONLY = {  # settings that one kind of own data has a use for
+    "folder": ("image_dir", "label_dir", "label_name", "split_file"),
+    "hf": ("image_column", "label_column", "streaming"),
+}
+_USUAL = {one.name: one.default for one in fields(ImageConfig)}
+
+
+def _only_used(name: str, settings: ImageConfig) -> None:
+    "UserError if a setting is given that this data set has no use for."
+    others = () if name in OWN else _LABELS
+    for kind, names in _ONLY.items():
+        others += names if name in SOURCES or name in _ONLY and name != kind else ()
+    if given := [one for one in others if getattr(settings, one) != _USUAL[one]]:
+        raise UserError(
+            f"{name} has no use for --{given[0].replace('_', '-')}; needed: the same without it, "
+            "or --data folder or hf, for data of your own"
+        )
 
 
 # %% ../../nbs/kit/data_sources.ipynb #cell-007
@@ -18,6 +45,7 @@ def open_source(
 ) -> Source:
     "The source that the settings name; UserError lists those that are known."
     name = one_of("data", check_ranges(settings).data, (*SOURCES, *OWN))
+    _only_used(name, settings)
     return OWN[name](settings) if name in OWN else SOURCES[name]
 
 
@@ -27,3 +55,41 @@ def get_source(
 ) -> Source:
     "A source by name alone, for data that needs no settings."
     return open_source(ImageConfig(data=name))
+
+
+# %% ../../nbs/kit/data_sources.ipynb #6fedd80f
+def is_there(root, other) -> bool:
+    "Do two settings name the same folder? None: none was named."
+    return root is None or os.path.realpath(root) == os.path.realpath(other or "")
+
+
+def without_own(data: ImageConfig) -> ImageConfig:
+    "The settings without all that describes own data."
+    names = (*_LABELS, *_ONLY["folder"], *_ONLY["hf"])
+    return replace(data, **{name: _USUAL[name] for name in names})
+
+
+# %% ../../nbs/kit/data_sources.ipynb #23a60a92
+def elsewhere(
+    data: ImageConfig,  # the settings of a run
+    root,  # the folder to read instead
+    learnt,  # the names of the classes that the run has learnt
+) -> ImageConfig:
+    "The settings for another folder: its own list of classes counts, if it has one."
+    there = replace(data, root=root)
+    if data.data not in OWN or is_there(root, data.root):
+        return there
+    fresh = replace(there, **{name: _USUAL[name] for name in (*_LABELS[:-1], "split_file")})
+    if data.data == "hf":
+        with beside(str(root), LABELS_FILE) as path:
+            if path.is_file():
+                return fresh
+    path = Path(root, "classes.txt")
+    lines = read_classes(path) if path.is_file() else []
+    if not lines or tuple(one.name for one in lines if not one.is_void) != tuple(learnt):
+        return fresh if lines else there
+    if data.palette:
+        return replace(there, palette=str(path)) if all(one.colour for one in lines) else there
+    if any(one.number is not None for one in lines):  # they say what --label-values says
+        there = replace(there, label_values=(), reduce_zero_label=False)
+    return replace(there, classes=None)

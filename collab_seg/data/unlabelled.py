@@ -159,8 +159,9 @@ def _of_folder(settings: ImageConfig, source: Source):
         needed = "photos; if they are: in colour, or as JPEG"
         raise UserError(f"unlabelled is {folder}, which holds label images; needed: {needed}")
     rows = apart(rows, labelled, "the labelled ones")
-    with contextlib.suppress(UserError):  # where there is no val part, nobody is scored
-        rows = apart(rows, image_rows(source, settings.root, "val"), "those of val")
+    for split in (split for split in ("val", "test") if split in source.splits):
+        with contextlib.suppress(UserError):  # where there is no such part, nobody is scored by it
+            rows = apart(rows, image_rows(source, settings.root, split), f"those of {split}")
     return rows
 
 

@@ -60,4 +60,4 @@ add_pseudo("mean_pair", 1.0, "the mean of both running means", "ours", says="pai
 add_pseudo("selective", 1.0, "the more reliable running mean", "ours: BSD without truth",
            *_BSD, says="reliable")  # fmt: skip
 add_pseudo("selective_random", 1.0, "one of both running means",
-           "a control: chosen at random, as often", *_BSD, says="random")  # fmt: skip
+           "a control: its word at random, as often", *_BSD, says="random")  # fmt: skip

@@ -86,7 +86,9 @@ def _dice(logits, target, sure, both, smooth=1e-5):
     there, label = (x * sure[:, None] for x in (logits.softmax(1), one_hot.to(logits.dtype)))
     sums = [of_all(x.sum((0, 2, 3))) for x in (there * label, there.square(), label)]
     overlap, area = 2 * sums[0] + smooth, sums[1] + sums[2] + smooth
-    return 1 - (overlap / area).mean()
+    loss = 1 - (overlap / area).mean()
+    # each process has the slope of its own images only, and the framework takes their mean
+    return loss + (processes() - 1) * (loss - loss.detach())
 
 
 TARGETS = {"hard": _hard, "soft": _soft, "dice": _dice}
@@ -103,16 +105,15 @@ class Barred(DistillationLoss):
         self.confidence = confidence
         self.register_buffer("certainty", torch.ones(classes) if classes else None)
 
-    def bar(self, target):  # (B, K, h, w) -> a number, or (B, h, w)
+    def bar(self, target, valid):  # (B, K, h, w), (B, h, w) bool -> a number, or (B, h, w)
         "From which probability on a target counts; lower for classes that are less sure of late."
         if self.certainty is None:
             return self.confidence
         top = target.max(1)
         if self.training:
-            counts = torch.bincount(top.indices.flatten(), minlength=len(self.certainty))
-            sums = torch.zeros_like(self.certainty).index_add_(
-                0, top.indices.flatten(), top.values.flatten().to(self.certainty.dtype)
-            )
+            named, sure = top.indices[valid], top.values[valid].to(self.certainty.dtype)
+            counts = of_all(named.bincount(minlength=len(self.certainty)))
+            sums = of_all(torch.zeros_like(self.certainty).index_add_(0, named, sure))
             moved = self.certainty.lerp(sums / counts.clamp(min=1), 0.01)
             self.certainty = torch.where(counts > 0, moved, self.certainty)
         return self.confidence * (self.certainty / self.certainty.max())[top.indices]
@@ -143,6 +144,6 @@ class PseudoLoss(Barred):
         targets, losses = self.word(*both.chances, both), []
         maps: dict = {"valid": both.valid, "targets": targets}
         for way, own, target in zip(("to_cnn", "to_vit"), (both.cnn, both.vit), targets):
-            maps[way] = both.valid & (target.amax(1) >= self.bar(target))
+            maps[way] = both.valid & (target.amax(1) >= self.bar(target, both.valid))
             losses.append(self.distance(own.logits, target, maps[way], both))
         return Directed(*losses, maps)

@@ -6,6 +6,7 @@
 __all__ = ["keep_maps"]
 
 # %% ../../nbs/kit/students_kept.ipynb #a581d5e9
+import functools
 import hashlib
 import sys
 from pathlib import Path
@@ -36,12 +37,16 @@ class KeptMaps:
     def __init__(
         self,
         body: nn.Module,  # frozen; from images to a list of maps (B, C, h, w)
-        folder,  # where the maps lie; a folder in it belongs to these weights
+        folder,  # where the maps lie; a folder in it belongs to this body with these weights
     ):
-        self.compute, self.seen, self.full = body.forward, set(), False
-        kind = "".join(f"{name} " for name, _ in body.named_modules())
-        sha = _sha(*body.state_dict().values(), torch.tensor([*kind.encode()]))
-        self.folder = Path(folder) / sha[:16]
+        self.body, self.compute, self.above = body, body.forward, Path(folder)
+        self.seen, self.full = set(), False
+
+    @functools.cached_property  # with the first image: until then a checkpoint may be read
+    def folder(self) -> Path:
+        "Where the maps of these weights lie; another stride or dilation is another body."
+        kind = torch.tensor([*repr(self.body).encode()])
+        return self.above / _sha(*self.body.state_dict().values(), kind)[:16]
 
     def _stored(self, path) -> dict | None:
         try:

@@ -21,6 +21,7 @@ from .reliability import judged_by, opened, taught_estimates
 from .results import read_results
 from ..training.data import make_batches
 from ..training.metrics import confusion_matrix, score
+from ..training.run import Run
 
 
 # %% ../../nbs/kit/studies_advice.ipynb #7a553eca
@@ -89,7 +90,7 @@ def advice_rows(
             raise UserError(f"no pixel of the {images} images has a label; needed: some")
         kind = about | {"images": len(of), "kind": images, "labels": len(learnt)}
         found = _rows(judged, len(source.classes), reliability)
-        rows += [kind | row | {"config_sha": config_sha(config)} for row in found]
+        rows += [kind | row | {"config_sha": config_sha(Run(run).config)} for row in found]
     return rows
 
 

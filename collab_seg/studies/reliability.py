@@ -167,7 +167,7 @@ def reliability_rows(
     classes = {"all": label >= 0} | {n: label == k for k, n in enumerate(source.classes)}
     return [
         about | {"reliability": name, "class": k} | _figures(judged, name, chosen)
-        | {"config_sha": config_sha(config)}
+        | {"config_sha": config_sha(Run(run).config)}
         for name in RELIABILITIES for k, chosen in classes.items()
     ]  # fmt: skip
 

@@ -18,7 +18,9 @@ from filelock import FileLock, Timeout
 from ..config import config_from_json, config_sha, config_to_json
 from ..core import UserError
 from ..csv_tables import read_rows, write_rows
+from ..data.sources import open_source
 from .plan import PlannedRun, StudyPlan
+from ..training.data import same_data, unlabelled_images
 from ..training.run import Run
 
 # %% ../../nbs/kit/studies_state.ipynb #cell-008
@@ -150,11 +152,26 @@ def _check_rows(study: StudyPlan, path: Path):
     "UserError if a table has rows of a planned run that were made with other settings."
     shas = {run.key: config_sha(run.config) for run in study.runs}
     for row in read_table(path):
+        if row.get("split", study.score) != study.score:
+            raise UserError(
+                f"{path} has rows that were scored on {row['split']}, and the study file says "
+                f"{study.score}; needed: another name for the study, or another --out"
+            )
         if shas.get((row["method"], row["seed"]), row.get("config_sha")) != row.get("config_sha"):
             raise UserError(
                 f"{path} has rows of {row['method']!r}, seed {row['seed']}, with other settings: "
                 "the study file was changed; give it another name, or choose another --out"
             )
+
+
+# %% ../../nbs/kit/studies_state.ipynb #2667a455
+def _check_images(run: PlannedRun, out: Path, opened: dict):
+    "UserError if a run has learnt from other images than those that it would find now."
+    asked = run.config.data, run.config.distill.method
+    if asked not in opened:
+        source = open_source(run.config.data)
+        opened[asked] = source, unlabelled_images(run.config, source)
+    same_data(run_files(run, out), run.config.data, *opened[asked])
 
 
 # %% ../../nbs/kit/studies_state.ipynb #cell-028
@@ -164,6 +181,7 @@ def check_folder(study: StudyPlan, out) -> None:
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; needed: a folder, or a name that is free")
     _check_rows(study, out / f"{study.name}.csv")
+    opened: dict = {}
     for run in study.runs:
         path = run_files(run, out).config_file
         if path.exists() and _has_other_settings(path, run):
@@ -171,6 +189,8 @@ def check_folder(study: StudyPlan, out) -> None:
                 f"{path.parent} is a run with other settings: the study file was changed; give it "
                 "another name, or choose another --out"
             )
+        if path.exists():
+            _check_images(run, out, opened)
 
 
 # %% ../../nbs/kit/studies_state.ipynb #cell-031

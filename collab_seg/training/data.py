@@ -112,13 +112,19 @@ def _named(names: list[str], count: int) -> dict:
     return {"images": count, "names_sha256": digest} | kept
 
 
+# %% ../../nbs/kit/training_data.ipynb #b62dc542
+def _row_names(rows) -> list[str]:
+    "The names of the files of images, in order, or those of the shards they come in."
+    if isinstance(rows, StreamedRows):
+        return rows.names
+    return [str(path and Path(path).name) for path in image_paths(rows)]
+
+
 # %% ../../nbs/kit/training_data.ipynb #cell-014
 def data_state(data: DataConfig, source: Source) -> dict:
     "How many images the training split has, and a hash of their names in order, or of the shards'."
     rows = labelled_rows(source, data)
-    if isinstance(rows, StreamedRows):
-        return _named(rows.names, len(rows))
-    return _named([str(path and Path(path).name) for path in image_paths(rows)], len(rows))
+    return _named(_row_names(rows), len(rows))
 
 
 # %% ../../nbs/kit/training_data.ipynb #bff03e04
@@ -179,3 +185,9 @@ def same_data(run: Run, data: DataConfig, source: Source, unlabelled=None) -> No
             f"the data of {run} has changed since the run began: {'; '.join(changes)}; "
             "needed: the data as it was, or a new run (another --out)"
         )
+
+
+# %% ../../nbs/kit/training_data.ipynb #1b80c504
+def scored_sha(scenes: Scenes, truth) -> str:  # truth: (K,) labelled pixels of each class
+    "A hash of the images that were scored: of their names in order, and of what their labels hold."
+    return _named([*_row_names(scenes.rows), *map(str, truth.tolist())], 0)["names_sha256"]

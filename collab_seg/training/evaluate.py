@@ -17,7 +17,7 @@ from ..core import UserError, upsample
 from ..data.base import Source
 from ..data.classes import labels_of
 from ..data.scenes import Scenes
-from ..data.sources import open_source
+from ..data.sources import elsewhere, open_source
 from ..data.views import normalize
 from ..losses.base import processes
 from ..show import STUDENTS
@@ -135,13 +135,13 @@ def open_students(
 def _source_to_score(config: Config, learnt: Source, data, root, run) -> Source:
     "The data set to score on; UserError if its classes are others."
     its_own = data in (None, config.data.data)
-    settings = dataclasses.replace(config.data, root=root) if its_own else ImageConfig(data, root)
-    source = open_source(settings)
+    moved = elsewhere(config.data, root, learnt.classes)
+    source = open_source(moved if its_own else ImageConfig(data, root))
     if learnt.classes != source.classes:
         raise UserError(
             f"{run} has learnt the classes {', '.join(learnt.classes[:4])}, ..., "
             f"but {source.name} has {', '.join(source.classes[:4])}, ...; "
-            "needed: --data with the same classes"
+            "needed: data with the same classes in the same order"
         )
     return source
 

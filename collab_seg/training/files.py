@@ -52,9 +52,12 @@ class RunFiles:
         "The tensors of all checkpoints that lie there."
         return [*self.folder.glob("state-*.safetensors")]
 
-    def scores(self, data: str, split: str, own: bool = False) -> Path:  # own: fed otherwise
-        "The file of the scores of a split; `reproduce` leaves those alone that were fed otherwise."
-        return self / f"{'own_' * own}scores_{data}_{split}.json".replace("/", "-")
+    def scores(self, data: str, split: str, own: bool = False, root=None) -> Path:
+        "The file of the scores of a split; own: fed otherwise; root: of a folder of other data."
+        # such scores are not the run's: for `compare`, `reproduce` and cards names begin otherwise
+        data = f"{data}_{Path(root).resolve().name}" if root else data
+        kind = "own_" * own + "other_" * bool(root)
+        return self / f"{kind}scores_{data}_{split}.json".replace("/", "-")
 
     @property
     def begun(self) -> bool:

@@ -38,4 +38,15 @@ def backward_in_parts(pair, accelerator, images, optim, step, leaves) -> None:
     grads = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in flat]
     chunks = (grad.chunk(optim.accumulate) for grad in grads)
     for outputs, *of_part in zip(_parts(pair, accelerator, images, optim, step), *chunks):
-        torch.autograd.backward([x for student in outputs for x in student], of_part)
+        pairs = zip((x for student in outputs for x in student), of_part)
+        torch.autograd.backward(*zip(*((x, grad) for x, grad in pairs if x.requires_grad)))
+
+
+# %% ../../nbs/kit/training_parts.ipynb #87b2d9a9
+def divided(output, count: int) -> tuple:
+    "The outputs of a student for the first `count` images of a batch, and for the others."
+    if count == len(output.logits):
+        return output, type(output)(*(x[count:].detach() for x in output))
+    # not x[:count]: its gradient comes back with channels first, and all layers before are slower
+    parts = zip(*(x.split([count, len(x) - count]) for x in output))
+    return tuple(type(output)(*each) for each in parts)

@@ -28,9 +28,23 @@ def _scores_of(run, split: str) -> pd.DataFrame:
     return pd.DataFrame(parsed_json(path, "the scores as the run wrote them"))
 
 
+# %% ../../nbs/kit/training_side_by_side.ipynb #499e415a
+def _same_images(tables: dict) -> None:
+    "UserError if two runs were scored on other images; old scores do not say on which."
+    known = {run: rows for run, rows in tables.items() if "images_sha256" in rows}
+    runs = {rows.images_sha256.iloc[0]: run for run, rows in known.items()}
+    if len(runs) > 1:
+        first, other = [*runs.values()][:2]
+        raise UserError(
+            f"{first} and {other} were scored on other images or labels; needed: runs of one "
+            "data set that has not changed in between"
+        )
+
+
 # %% ../../nbs/kit/training_side_by_side.ipynb #cell-009
 def _must_agree(tables: dict) -> None:
     "UserError if the runs were not scored on the same images and classes."
+    _same_images(tables)
     first, *others = tables
     for other in others:
         for what in ("data", "split"):

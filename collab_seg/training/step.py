@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..config import Config
-from ..core import IGNORE_INDEX, StudentOutput, UserError, derive_seed, one_of, upsample
+from ..core import IGNORE_INDEX, Directed, StudentOutput, UserError, derive_seed, one_of, upsample
 from ..losses.base import align, check_map, masked_mean, of_all, processes
 from ..losses.hfd import map_cka
 from ..losses.methods import METHODS, TERMS, method_losses, term_weight
 from ..students.base import Student
 from .optim import learning_rate
-from .parts import backward_in_parts, outputs_in_parts
+from .parts import backward_in_parts, divided, outputs_in_parts
 from .profile import marked
 from .teachers import TEACHERS_BY_NAME, own_view
 from .unlabelled import Guess, Guesser, check_learners
@@ -78,19 +78,11 @@ def what_losses_give(losses, cnn, vit, target, taught_by=None, judges=None) -> d
         for name, loss in losses.items():
             results[name] = marked(name, loss.directed, both)
             if ways:  # others teach in the place of both students
-                learnt = loss.directed(ways[0]).to_cnn, loss.directed(ways[1]).to_vit
-                results[name] = results[name]._replace(to_cnn=learnt[0], to_vit=learnt[1])
+                learnt = {"to_cnn": loss.directed(ways[0]), "to_vit": loss.directed(ways[1])}
+                maps = {way: its.maps[way] for way, its in learnt.items() if way in its.maps}
+                terms = {way: getattr(its, way) for way, its in learnt.items()}
+                results[name] = Directed(**terms, maps=results[name].maps | maps)
     return results
-
-
-# %% ../../nbs/kit/training_step.ipynb #4e62f7ee
-def divided(output, count: int) -> tuple:
-    "The outputs of a student for the first `count` images of a batch, and for the others."
-    if count == len(output.logits):
-        return output, type(output)(*(x[count:].detach() for x in output))
-    # not x[:count]: its gradient comes back with channels first, and all layers before are slower
-    parts = zip(*(x.split([count, len(x) - count]) for x in output))
-    return tuple(type(output)(*each) for each in parts)
 
 
 # %% ../../nbs/kit/training_step.ipynb #cell-019
@@ -238,6 +230,15 @@ def _clip(pair, accelerator, longest: float) -> bool:
     return accelerator.scaler is not None or all(math.isfinite(norm) for norm in norms)
 
 
+# %% ../../nbs/kit/training_step.ipynb #2124f7e7
+def _moved(optimizer, accelerator) -> bool:
+    "Take the optimiser's step; was it taken? fp16's scale falls where gradients were infinite."
+    scaler = accelerator.scaler
+    before = scaler.get_scale() if scaler else 0.0
+    marked("optimizer", optimizer.step)
+    return not scaler or scaler.get_scale() >= before
+
+
 # %% ../../nbs/kit/training_step.ipynb #cell-029
 def _as_numbers(numbers: dict, accelerator) -> dict[str, float]:
     "Scalars of the GPU as numbers, by one copy; the mean over processes."
@@ -294,5 +295,4 @@ def train_step(
     if not fine:
         _set_buffers(pair, buffers)
         return row | {"skipped": 1}
-    marked("optimizer", optimizer.step)  # under fp16 the scaler itself looks for infinities
-    return row
+    return row | {"skipped": int(not _moved(optimizer, accelerator))}

@@ -18,7 +18,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import subcommand
 
-from ..config import Config
+from ..config import Config, DataConfig
 from ..core import UserError, one_of, plain
 from ..presets import PRESETS
 from ..training.files import RunFiles
@@ -42,11 +42,32 @@ def value_of(arguments: list[str], flag: str) -> str | None:
 
 
 # %% ../../nbs/kit/cli.ipynb #cell-009
-def config_from_run(run) -> Config:
-    "The settings of a finished run, with its students as first weights."
+def config_from_run(run, data: str | None = None, root: str | None = None) -> Config:
+    "The settings of a finished run, with its students as first weights; for other data, if named."
     config = finished_config(run)
     first = {f"{kind}_weights": str(RunFiles(run).student(kind)) for kind in ("cnn", "vit")}
+    if data or root:
+        config = replace(config, data=data_elsewhere(run, config.data, data, root))
     return replace(config, students=replace(config.students, **first))
+
+
+def data_elsewhere(run, its: DataConfig, data: str | None, root: str | None) -> DataConfig:
+    "The data settings of a run for another data set, or for another folder."
+    from collab_seg.data.sources import elsewhere, without_own  # late, for `--help` is quick
+    from collab_seg.training.run import Run
+
+    if data not in (None, its.data):
+        return without_own(its)
+    known = Run(run).labels()  # runs of old keep none
+    return elsewhere(its, root or its.root, known["classes"] if known else ())
+
+
+# %% ../../nbs/kit/cli.ipynb #73dd1309
+def resumed_config(run) -> Config:
+    "The settings of a run that goes on; UserError if the folder is none."
+    from collab_seg.training.run import run_config  # late, for `--help` is quick
+
+    return run_config(run)
 
 
 # %% ../../nbs/kit/cli.ipynb #cell-010
@@ -61,7 +82,9 @@ def starting_config(arguments: list[str]) -> Config:
             "needed: one of them"
         )
     if begin is not None:
-        return config_from_run(begin)
+        return config_from_run(begin, *(value_of(arguments, flag) for flag in ("--data", "--root")))
+    if resume and given == 1:  # so that each other value was given, also a default
+        return resumed_config(resume)
     if path is not None:
         return read_config(path)
     if preset is None:

@@ -31,12 +31,12 @@ def read_config(
 # %% ../../nbs/kit/commands_base.ipynb #cell-011
 def ignored_settings(given: Config, kept: Config) -> list[str]:
     "Settings on a command line that a run which goes on with its own does not take."
-    given, kept, usual = (asdict(config) for config in (given, kept, Config()))
+    given, kept = asdict(given), asdict(kept)
     return [
         f"{name}={value}"
         for part, values in given.items()
         for name, value in values.items()
-        if value != kept[part][name] and value != usual[part][name]
+        if value != kept[part][name]
     ]
 
 
@@ -92,17 +92,30 @@ def print_scores(scores, source, split: str, students, scenes, class_balance) ->
 
 
 # %% ../../nbs/kit/commands_base.ipynb #cell-021
-def write_scores(run, scores, source, split: str, json_path, csv_path, feeding: dict) -> None:
+def other_root(run, source, root):
+    "The folder that was scored, if it holds own data and not that of the run; else None."
+    from collab_seg.data.base import is_own
+    from collab_seg.data.sources import is_there
+
+    other = is_own(source) and not is_there(root, finished_config(run).data.root)
+    return root if other else None
+
+
+def write_scores(run, scores, scenes, root, json_path, csv_path, feeding: dict) -> None:
     "Write a row a student: as JSON, and appended to a CSV file if there is one to append to."
     from collab_seg.csv_tables import append_rows
+    from collab_seg.training.data import scored_sha
     from collab_seg.training.run import Run
     from collab_seg.training.scores import result_rows
 
-    rows = result_rows(run, scores, source, split)
+    source, split = scenes.source, scenes.split
+    rows, other = result_rows(run, scores, source, split), other_root(run, source, root)
     if csv_path:  # first, as a table that is there may not fit
         append_rows(csv_path, rows)
-    rows = [row | feeding for row in rows]
-    path = Path(json_path or Run(run).scores(source.name, split, bool(feeding)))
+    about = feeding | ({"root": str(other)} if other else {})
+    about |= {"images_sha256": scored_sha(scenes, scores["average"].truth)}
+    rows = [row | about for row in rows]
+    path = Path(json_path or Run(run).scores(source.name, split, bool(feeding), other))
     write_atomic(path, json.dumps(rows, indent=2) + "\n")
 
 
@@ -121,5 +134,5 @@ def report_scores(
         print_scores(scores, source, split, students, scenes, balance)
         if stretched:
             warn_of_stretching(stretched, scenes)
-        write_scores(run, scores, source, split, json_path, csv_path, feeding)
+        write_scores(run, scores, scenes, root, json_path, csv_path, feeding)
     return students, scenes

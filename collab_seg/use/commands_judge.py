@@ -6,6 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/kit/commands_judge.ipynb #cdad6d00
+import sys
 from dataclasses import dataclass
 
 from tyro.conf import Positional
@@ -93,5 +94,12 @@ def advise(command) -> None:
     from collab_seg.studies.advice import advice, advice_rows, advice_table
 
     every = rows_of_each(command, advice_rows, command.reliability)
+    taught = {row["run"]: row["method"] for row in every if row["method"] != "alone"}
+    for run, method in taught.items():
+        print(
+            f"note: the students of {run} were trained with {method}, so they may know already "
+            "what they could teach each other; needed for sound advice: a run of --method alone",
+            file=sys.stderr,
+        )
     table = advice_table(every)
     print(table.round(1).to_string(), *advice(table), sep="\n\n")

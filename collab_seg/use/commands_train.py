@@ -70,12 +70,39 @@ def settings_of(command: NewRun) -> Config:
     return config
 
 
+# %% ../../nbs/kit/commands_train.ipynb #5aeb80dc
+def tell_unused(config: Config) -> None:
+    "Say which flags a method does not use, as it learns from no images without labels."
+    from collab_seg.losses.methods import METHODS, known_method
+
+    data, distill = config.data, config.distill
+    if METHODS[known_method(distill.method)].unlabelled:
+        return
+    if data.unlabelled not in (None, "rest") and not Path(data.unlabelled).is_dir():
+        raise UserError(
+            f"there is no folder {data.unlabelled}; needed: --unlabelled, a folder of images"
+        )
+    given = {
+        "--unlabelled": data.unlabelled,
+        "--unlabelled-split": data.unlabelled_split,
+        "--confidence": distill.confidence is not None,
+        "--unlabelled-to": distill.unlabelled_to != "both",
+    }
+    if (flags := [flag for flag, value in given.items() if value]) and is_main():
+        print(
+            f"note: method {distill.method} learns from no images without labels; ignored: "
+            f"{', '.join(flags)}; --method mean_pair learns from them",
+            file=sys.stderr,
+        )
+
+
 # %% ../../nbs/kit/commands_train.ipynb #cell-012
 def check_before_training(command, config: Config) -> None:
     "UserError for what must not wait for the end: no validation images, a wrong number."
     from collab_seg.data.sources import open_source
 
     open_source(config.data).load(config.data.root, "val")
+    tell_unused(config)
     if command.save_every < 1 or command.time_limit < 0:
         raise UserError(
             f"save_every is {command.save_every}, time_limit {command.time_limit}; "

@@ -45,7 +45,9 @@ class Eval(Feeding):
 
     run_dir: Positional[str]  # a folder that `collab-seg train` wrote
     data: str | None = None  # data set; default: the one of the run
-    root: str | None = None  # folder of the data set; default: the one of the run
+    #: folder of the data set; default: the one of the run; another one's scores go into a file
+    #: of their own, other_scores_DATA_FOLDER_SPLIT.json
+    root: str | None = None
     split: str = "val"  # which part of it; select nothing on test
     json: str | None = None  # write scores to this file, not to scores_DATA_SPLIT.json in the run
     append: str | None = None  # also append a row a student to this CSV file
@@ -99,7 +101,7 @@ class Predict(Feeding):
 
     DIR/predictions.csv has a line for each picture: its size, on what share of it the students
     agree, how sure they are, and the share of each class. A picture that cannot be read is named
-    and left out; the exit code is then 2.
+    and left out; the exit code is then 2. Pictures in folders of a folder are counted, not read.
     """
 
     run_dir: Positional[str]  # a folder that `collab-seg train` wrote
@@ -149,8 +151,10 @@ def export_student(command) -> str:
     run, out, form = command.run_dir, command.out, command.format
     if command.int8:
         return export_whole_numbers(command)
-    if command.images:
-        raise UserError("--images are what int8 is calibrated on; needed: --int8")
+    for name in ("images", "calibrate", "max_drop"):
+        if getattr(command, name) != getattr(Export, name):
+            flag = f"--{name.replace('_', '-')}"
+            raise UserError(f"{flag} is for whole numbers of 8 bits; needed: --int8 with it")
     if form in FOLDERS:
         student = command.student or ("cnn" if form == "smp" else "vit")
         return f"wrote {save_run(run, out, form, student)}"

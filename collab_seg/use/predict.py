@@ -7,6 +7,7 @@ __all__ = ["predict_image", "predict_files"]
 
 # %% ../../nbs/kit/predict.ipynb #cell-004
 import io
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from ..show import STUDENTS, colorize, overlay
 from ..students.base import Student, likeliest
 from ..training.evaluate import open_students, probabilities
 from .deploy import as_read
-from .predict_inputs import find_pictures, is_video, stems_of
+from ..use.predict_inputs import find_pictures, is_video, stems_of, tell_deeper, unread_inside
 from .predict_video import change_video
 
 
@@ -47,14 +48,19 @@ def predict_image(
 
 
 # %% ../../nbs/kit/predict.ipynb #cell-013
+def mask_names(masks: str, way: str, stem: str) -> list[str]:
+    "What the files for one prediction are called."
+    if one_of("masks", masks, ("colour", "ids")) == "ids":
+        return [f"{way}/{stem}.png"]
+    return [f"{stem}_{way}.png", f"{stem}_{way}_overlay.png"]
+
+
 def mask_files(image, guess, source: Source, masks: str, way: str, stem: str) -> list[tuple]:
     "Names and pixels of the files for one prediction: pictures, or a test server's numbers."
-    if one_of("masks", masks, ("colour", "ids")) == "ids":
-        return [(f"{way}/{stem}.png", file_numbers(guess, source.label_ids))]
-    return [
-        (f"{stem}_{way}.png", colorize(guess, source.palette)),
-        (f"{stem}_{way}_overlay.png", overlay(image, guess, source.palette)),
-    ]
+    names = mask_names(masks, way, stem)
+    if masks == "ids":
+        return [*zip(names, [file_numbers(guess, source.label_ids)])]
+    return [*zip(names, [colorize(guess, source.palette), overlay(image, guess, source.palette)])]
 
 
 # %% ../../nbs/kit/predict.ipynb #cell-014
@@ -129,6 +135,30 @@ def refuse_videos(paths, masks: str) -> None:
         )
 
 
+# %% ../../nbs/kit/predict.ipynb #025a536b
+def refuse_overwriting(paths, stems, out, masks: str) -> None:
+    "UserError if a file that would be written is one of the pictures or videos."
+    given = {os.path.realpath(path) for path in paths}
+    for path, stem in zip(paths, stems):
+        names = [name for way in STUDENTS for name in mask_names(masks, way, stem)]
+        for name in [f"{stem}_overlay.mp4"] if is_video(path) else names:
+            if os.path.realpath(Path(out, name)) in given:
+                raise UserError(
+                    f"a mask of {path} would be written over {Path(out, name)}, which is one of "
+                    "the files to predict; needed: another --out"
+                )
+
+
+# %% ../../nbs/kit/predict.ipynb #79c1f89f
+def files_and_stems(names, out, masks: str) -> list[tuple]:
+    "Each file to predict and what its masks are called; UserError for what cannot be."
+    paths = find_pictures(names)
+    refuse_videos(paths, masks)
+    stems = stems_of(paths)
+    refuse_overwriting(paths, stems, out, masks)
+    return [*zip(paths, stems)]
+
+
 # %% ../../nbs/kit/predict.ipynb #cell-025
 def write_table(rows: list[dict], out: Path) -> list[Path]:
     "predictions.csv, if there was a picture."
@@ -155,6 +185,14 @@ def left_out(error: UserError, count: int) -> int:
     return 1
 
 
+def leave_unread(unread, count: int) -> int:
+    "Name the pictures that nothing here decodes; how many there are."
+    for path in unread:
+        ending = Path(path).suffix
+        left_out(UserError(f"{path} ends in {ending}; needed: PNG or JPEG"), count)
+    return len(unread)
+
+
 # %% ../../nbs/kit/predict.ipynb #cell-028
 def tell_failed(failed: int, count: int, written: list, out) -> None:
     "UserError at the end, if some files could not be read."
@@ -176,23 +214,23 @@ def predict_files(
     **window,  # window and stride, both (H, W), of `evaluate`; none: each image as a whole
 ) -> list[Path]:  # the files that were written
     "Write masks of pictures and videos, and predictions.csv; UserError at the end if some failed."
-    paths = find_pictures(names)
-    refuse_videos(paths, masks)
-    stems = stems_of(paths)
-    predictor = open_predictor(run, Path(out), masks, own_size, window)
-    rows, written, failed, quiet = [], [], 0, not progress or len(paths) == 1
-    for path, stem in tqdm(list(zip(paths, stems)), desc="predict", disable=quiet):
+    names = [*names]
+    files, unread = files_and_stems(names, out, masks), unread_inside(names)
+    predictor, count = open_predictor(run, Path(out), masks, own_size, window), len(files + unread)
+    tell_deeper(names)
+    rows, written, failed, quiet = [], [], leave_unread(unread, count), not progress or count == 1
+    for path, stem in tqdm(files, desc="predict", disable=quiet):
         try:
             image = None if is_video(path) else read_image(path)
             if image is None:
                 written.append(predictor.video(path, stem, progress))
         except UserError as error:
-            failed += left_out(error, len(paths))
+            failed += left_out(error, count)
             continue
         if image is not None:
-            row, files = predictor.picture(image, path, stem)
+            row, masks_of_it = predictor.picture(image, path, stem)
             rows.append(row)
-            written += files
+            written += masks_of_it
     written += write_table(rows, Path(out))
-    tell_failed(failed, len(paths), written, out)
+    tell_failed(failed, count, written, out)
     return written

@@ -8,11 +8,12 @@ __all__ = []
 # %% ../../nbs/kit/predict_inputs.ipynb #cell-002
 import glob
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 
 from ..core import UserError
-from ..data.pairs import IMAGE_ENDINGS
+from ..data.pairs import IMAGE_ENDINGS, UNREAD_ENDINGS
 
 # %% ../../nbs/kit/predict_inputs.ipynb #cell-005
 VIDEO_ENDINGS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
@@ -24,11 +25,16 @@ def is_video(path) -> bool:
 
 
 # %% ../../nbs/kit/predict_inputs.ipynb #cell-008
+def _ending_in(endings: set[str], folder: str, pattern: str) -> list[str]:
+    "The files of a folder that a pattern means and that have one of these endings, in order."
+    paths = sorted(glob.glob(f"{glob.escape(folder)}/{pattern}", recursive=True))
+    return [path for path in paths if Path(path).suffix.lower() in endings]
+
+
 def files_inside(folder: str) -> list[str]:
     "The images and videos of a folder, in order; UserError if it has none."
     endings = IMAGE_ENDINGS | VIDEO_ENDINGS
-    paths = sorted(glob.glob(f"{glob.escape(folder)}/*"))
-    inside = [path for path in paths if Path(path).suffix.lower() in endings]
+    inside = _ending_in(endings, folder, "*")
     if not inside:
         raise UserError(
             f"{folder} holds no images or videos; needed: {', '.join(sorted(endings))}; "
@@ -45,6 +51,26 @@ def files_like(pattern: str) -> list[str]:
     if not inside:
         raise UserError(f"no file matches {pattern}; needed: a pattern such as 'photos/*.jpg'")
     return inside
+
+
+# %% ../../nbs/kit/predict_inputs.ipynb #a88956f6
+def unread_inside(names) -> list[str]:
+    "Pictures of the folders among these names that nothing here decodes."
+    folders = filter(os.path.isdir, map(str, names))
+    return [path for folder in folders for path in _ending_in(UNREAD_ENDINGS, folder, "*")]
+
+
+def tell_deeper(names) -> None:
+    "Say how many images lie in folders of the folders among these names."
+    for folder in filter(os.path.isdir, map(str, names)):
+        if deeper := _ending_in(IMAGE_ENDINGS, folder, "*/**/*"):
+            lie = "images lie" if len(deeper) > 1 else "image lies"
+            pattern = f"{glob.escape(folder.rstrip(os.sep))}/**/*{Path(deeper[0]).suffix}"
+            print(
+                f"note: {len(deeper)} {lie} deeper in {folder}, and no mask is made of them; "
+                f"to predict them too: '{pattern}'",
+                file=sys.stderr,
+            )
 
 
 # %% ../../nbs/kit/predict_inputs.ipynb #cell-012

@@ -51,10 +51,10 @@ def whole_file(out: Path, path):
 
 
 # %% ../../nbs/kit/predict_video.ipynb #cell-012
-def video_stream(new, seen):
-    "A stream of an open file like the one that is read; its sides are even numbers."
-    stream = new.add_stream("mpeg4", rate=seen.average_rate or 25)
-    stream.width, stream.height = seen.width // 2 * 2, seen.height // 2 * 2
+def video_stream(new, rate, shape):
+    "A stream of an open file for frames of this shape; its sides are even numbers."
+    stream = new.add_stream("mpeg4", rate=rate or 25)
+    stream.height, stream.width = (side // 2 * 2 for side in shape[:2])
     stream.pix_fmt, stream.bit_rate = "yuv420p", 8_000_000
     return stream
 
@@ -67,26 +67,33 @@ def first_stream(film, path):
     return film.streams.video[0]
 
 
+# %% ../../nbs/kit/predict_video.ipynb #ea50da97
+def upright(frame) -> np.ndarray:  # (H, W, 3) uint8
+    "The pixels of a frame, turned as its film says."
+    turns = round(getattr(frame, "rotation", 0) / 90)  # PyAV 13 does not tell
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
+
+
 # %% ../../nbs/kit/predict_video.ipynb #cell-014
 def change_video(path, out, change, progress: bool = True) -> Path:
     "Write a video of what `change` makes of each frame, (H, W, 3) uint8 -> (H, W, 3) uint8."
     if not os.path.isfile(path):
         raise UserError(f"{path} is missing; needed: a video file")
-    av, out, count = _av(), Path(out), 0
+    av, out, stream = _av(), Path(out), None
     with (
         whole_file(out, path) as part,
         av.open(str(path)) as film,
         av.open(str(part), "w", format="mp4") as new,
     ):
         seen = first_stream(film, path)
-        stream = video_stream(new, seen)
         told = {"desc": Path(path).name, "total": seen.frames or None, "unit": "frame"}
         for frame in tqdm(film.decode(seen), **told, disable=not progress):
-            shown = change(frame.to_ndarray(format="rgb24"))[: stream.height, : stream.width]
+            shown = change(upright(frame))
+            stream = stream or video_stream(new, seen.average_rate, shown.shape)
+            shown = shown[: stream.height, : stream.width]
             shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(shown), format="rgb24")
             new.mux(stream.encode(shown))
-            count += 1
-        if not count:
+        if stream is None:
             raise UserError(f"{path} has no frames; needed: a video")
         new.mux(stream.encode())
     return out
