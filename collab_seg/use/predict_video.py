@@ -70,7 +70,7 @@ def first_stream(film, path):
 # %% ../../nbs/kit/predict_video.ipynb #ea50da97
 def upright(frame) -> np.ndarray:  # (H, W, 3) uint8
     "The pixels of a frame, turned as its film says."
-    turns = round(getattr(frame, "rotation", 0) / 90)  # PyAV 13 does not tell
+    turns = round(frame.rotation / 90)
     return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
 
 
