@@ -83,14 +83,14 @@ def advice_rows(
         rows=labelled_rows(source, data),
     )  # fmt: skip
     pairs = taught_estimates(students, make_batches(config, source, 0), (reliability,))
-    rows = []
+    rows, stamp = [], {"config_sha": config_sha(Run(run).config)}
     for images, of in (("new", scenes), ("learnt", learnt)):
         judged = judged_by(students, pairs, of)
         if judged["label"].numel() == 0:
             raise UserError(f"no pixel of the {images} images has a label; needed: some")
         kind = about | {"images": len(of), "kind": images, "labels": len(learnt)}
         found = _rows(judged, len(source.classes), reliability)
-        rows += [kind | row | {"config_sha": config_sha(Run(run).config)} for row in found]
+        rows += [kind | row | stamp for row in found]
     return rows
 
 

@@ -165,9 +165,9 @@ def reliability_rows(
     )
     label = judged["label"][0]
     classes = {"all": label >= 0} | {n: label == k for k, n in enumerate(source.classes)}
+    stamp = {"config_sha": config_sha(Run(run).config)}
     return [
-        about | {"reliability": name, "class": k} | _figures(judged, name, chosen)
-        | {"config_sha": config_sha(Run(run).config)}
+        about | {"reliability": name, "class": k} | _figures(judged, name, chosen) | stamp
         for name in RELIABILITIES for k, chosen in classes.items()
     ]  # fmt: skip
 

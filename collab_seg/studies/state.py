@@ -165,13 +165,15 @@ def _check_rows(study: StudyPlan, path: Path):
 
 
 # %% ../../nbs/kit/studies_state.ipynb #2667a455
-def _check_images(run: PlannedRun, out: Path, opened: dict):
+def _check_images(run: PlannedRun, out: Path, same: set):
     "UserError if a run has learnt from other images than those that it would find now."
-    asked = run.config.data, run.config.distill.method
-    if asked not in opened:
-        source = open_source(run.config.data)
-        opened[asked] = source, unlabelled_images(run.config, source)
-    same_data(run_files(run, out), run.config.data, *opened[asked])
+    files, data = run_files(run, out), run.config.data
+    known = [path.read_bytes() for path in (files.data_file, files.classes_file) if path.exists()]
+    asked = data, run.config.distill.method, *known
+    if asked not in same:  # runs of one study mostly have the same: the images are listed once
+        source = open_source(data)
+        same_data(files, data, source, unlabelled_images(run.config, source))
+        same.add(asked)
 
 
 # %% ../../nbs/kit/studies_state.ipynb #cell-028
@@ -181,7 +183,7 @@ def check_folder(study: StudyPlan, out) -> None:
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; needed: a folder, or a name that is free")
     _check_rows(study, out / f"{study.name}.csv")
-    opened: dict = {}
+    same: set = set()
     for run in study.runs:
         path = run_files(run, out).config_file
         if path.exists() and _has_other_settings(path, run):
@@ -190,7 +192,7 @@ def check_folder(study: StudyPlan, out) -> None:
                 "another name, or choose another --out"
             )
         if path.exists():
-            _check_images(run, out, opened)
+            _check_images(run, out, same)
 
 
 # %% ../../nbs/kit/studies_state.ipynb #cell-031
