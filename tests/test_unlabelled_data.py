@@ -397,6 +397,18 @@ def test_so_many_evenly_spread_or_those_of_a_list(tmp_path):
         refused(dataclasses.replace(settings, labelled=value), f"labelled is {value}", word)
 
 
+def test_a_name_of_two_images_is_no_label_for_both(tmp_path):
+    """Both counted as labelled, without a word."""
+    names = tmp_path / "labelled.txt"
+    names.write_text("0001\n")
+    places = ["street/0001.jpg", "park/0001.jpg", "park/0002.jpg"]
+    with pytest.raises(UserError, match="street/0001.jpg and park/0001.jpg; needed: its folder"):
+        chosen([0, 1, 2], places, str(names), "train")
+    assert chosen([1, 2], places, str(names), "train") == [1]
+    names.write_text("park/0002\npark/0001.jpg\n0002\n")
+    assert chosen([0, 1, 2], places, str(names), "train") == [1, 2]
+
+
 def test_the_folder_in_a_list_of_labelled_images_counts(tmp_path):
     """cityA/2.png meant cityB/2.png as well."""
     rows = [f"{tmp_path}/{city}/{n}.png" for city in ("cityA", "cityB") for n in range(4)]

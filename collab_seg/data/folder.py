@@ -12,17 +12,16 @@ from functools import partial
 from pathlib import Path
 
 from ..config import ImageConfig
-from ..core import UserError, plain
+from ..core import plain
 from .base import Source, register_own
 from .classes import own_labels
 from ..data.layouts import (
     SPLIT_NAMES,
-    bare_parts,
+    Called,
     find_parts,
     in_val,
     is_called,
     pair_names,
-    same_place,
     say_once,
     split_entry,
 )
@@ -183,9 +182,9 @@ def _listed(lines: list[list[str]], root: Path, found: list[tuple[dict, dict]]) 
     pairs, problems, known = [], [], {}
     for images, labels in found:
         known |= {os.path.abspath(images[stem]): labels[stem] for stem in images if stem in labels}
-    named = _by_name(path for images, _ in found for path in images.values())
+    called = _images_called((path for images, _ in found for path in images.values()), root)
     for line, *words in lines:
-        image, label = _line_files(line, words, root, named)
+        image, label = _line_files(line, words, root, called)
         label = label or known.get(os.path.abspath(image))
         missing = [path for path in (image, label) if path and not os.path.isfile(path)]
         if missing:
@@ -199,33 +198,26 @@ def _listed(lines: list[list[str]], root: Path, found: list[tuple[dict, dict]]) 
 
 
 # %% ../../nbs/kit/data_folder.ipynb #cell-036
-def _line_files(line: str, words: list[str], root: Path, named: dict) -> tuple[Path, Path | None]:
+def _line_files(
+    line: str, words: list[str], root: Path, called: Called
+) -> tuple[Path, Path | None]:
     "The image of a line and the label that it names, or None; names may hold spaces."
     for k in range(1, len(words)):
         first, label = " ".join(words[:k]), _file(root, " ".join(words[k:]))
-        if label and (image := _image_of(first, root, named)):
+        if label and (image := _image_of(first, root, called)):
             return image, label
-    if image := _image_of(line, root, named):
+    if image := _image_of(line, root, called):
         return image, None
     first, label = words[0], "".join(words[1:2])
-    image = _image_of(first, root, named) or root / first.lstrip("/")
+    image = _image_of(first, root, called) or root / first.lstrip("/")
     is_path = Path(label).suffix.lower() in IMAGE_ENDINGS  # else it is something else
     return image, root / label.lstrip("/") if is_path else None
 
 
 # %% ../../nbs/kit/data_folder.ipynb #cell-017
-def _image_of(name: str, root: Path, named: dict[str, list[Path]]) -> Path | None:
+def _image_of(name: str, root: Path, called: Called) -> Path | None:
     "The image that a list calls so: a file, or the one whose path ends so; UserError for two."
-    if path := _file(root, name):
-        return path
-    parts = bare_parts(name)
-    known = named.get(parts[-1], []) if parts else []
-    found = [p for p in known if same_place(bare_parts(os.path.relpath(p, root)), parts)]
-    if len(found) > 1:
-        said = f"a list names {plain(name)}, and there are {found[0]} and {found[1]}"
-        needed = f"its folder as well, such as {found[0].parent.name}/{found[0].name}"
-        raise UserError(f"{said}; needed: {needed}")
-    return found[0] if found else None
+    return _file(root, name) or called(name)
 
 
 def _file(root: Path, name: str) -> Path | None:
@@ -234,12 +226,9 @@ def _file(root: Path, name: str) -> Path | None:
     return next((path for path in places if os.path.isfile(path)), None)
 
 
-def _by_name(paths) -> dict[str, list[Path]]:
-    "Images by their names without folders and endings."
-    named: dict[str, list[Path]] = {}
-    for path in paths:
-        named.setdefault(bare_parts(path.name)[0], []).append(path)
-    return named
+def _images_called(paths, root: Path) -> Called:
+    "Images by what a list may call them."
+    return Called((os.path.relpath(path, root), path) for path in paths)
 
 
 # %% ../../nbs/kit/data_folder.ipynb #cell-022
@@ -271,8 +260,8 @@ def images_of_folder(settings: ImageConfig, root, split: str):
     found = [_images_in(*pair, settings, problems) for pair in folders]
     paths = [path for images in found for path in images.values()]
     if listed is not None:
-        named = _by_name(paths)
-        paths = [_line_files(line, words, root, named)[0] for line, *words in listed]
+        called = _images_called(paths, root)
+        paths = [_line_files(line, words, root, called)[0] for line, *words in listed]
         missing = [path for path in paths if not path.is_file()]
         problems = [Problem("missing file", plain(path)) for path in missing]
     paths = [path for path in dict.fromkeys(paths) if held_out(path.stem)]

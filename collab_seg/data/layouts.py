@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..config import ImageConfig
-from ..core import UserError, derive_seed
+from ..core import UserError, derive_seed, plain
 from .pairs import IMAGE_ENDINGS, MissingSplit
 
 # %% ../../nbs/kit/data_layouts.ipynb #cell-006
@@ -270,7 +270,28 @@ def bare_parts(name: str) -> tuple[str, ...]:
 
 
 # %% ../../nbs/kit/data_layouts.ipynb #9a240366
-def same_place(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+class Called:
+    "Things by what a list may call them: the end of the path where each lies."
+
+    def __init__(self, places):  # of (path, thing)
+        self.by_name: dict[tuple, list] = {}
+        for path, thing in places:
+            parts = bare_parts(path)
+            self.by_name.setdefault(parts[-1:], []).append((parts, path, thing))
+
+    def __call__(self, name: str):
+        "The thing that a list calls so, or None; UserError for two."
+        parts = bare_parts(name)
+        alike = self.by_name.get(parts[-1:], [])
+        found = [line for line in alike if _same_place(line[0], parts)]
+        if len(found) > 1:
+            both = " and ".join(plain(path) for _, path, _ in found[:2])
+            needed = f"its folder as well, such as {'/'.join(found[0][0][-2:])}"
+            raise UserError(f"a list names {plain(name)}, and there are {both}; needed: {needed}")
+        return found[0][2] if found else None
+
+
+def _same_place(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     "May two paths mean one image, as far as both of them say where it lies?"
     both = min(len(one), len(other))
     return both > 0 and one[-both:] == other[-both:]

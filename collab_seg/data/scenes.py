@@ -15,7 +15,7 @@ import torch
 from ..config import ImageConfig
 from ..core import UserError, one_of, plain, resize_label
 from .base import Source, as_dataset, image_paths, with_label
-from .layouts import bare_parts, same_place, say_once
+from .layouts import Called, bare_parts, say_once
 from .pairs import first_problem
 from .reading import read_pair, read_shape, resize_image, undecoded
 from .stream import StreamedRows
@@ -76,21 +76,15 @@ def _listed(numbers: list[int], places: list[str], labelled: str, split: str) ->
         raise UserError(f"labelled is {labelled}, and there is no such file; needed: {needed}")
     lines = map(str.strip, read_text(Path(labelled), "names of images, one a line").splitlines())
     wanted = dict.fromkeys(line for line in lines if line and not line.startswith("#"))
-    named: dict[tuple, list[int]] = {}
-    for number in numbers:
-        named.setdefault(bare_parts(places[number])[-1:], []).append(number)
-    meant, unknown = set(), []  # numbers of rows; lines
-    for line in wanted:
-        parts = bare_parts(line)
-        alike = named.get(parts[-1:], [])
-        found = [number for number in alike if same_place(bare_parts(places[number]), parts)]
-        meant.update(found)
-        unknown += [line] * (not found)
+    row_called = Called((places[number], number) for number in numbers)
+    meant = {line: row_called(line) for line in wanted}
+    unknown = [line for line, number in meant.items() if number is None]
     if unknown or not wanted:
         said = f"{plain(unknown[0])}, {len(unknown)} of {len(wanted)}" if unknown else "no name"
         needed = f"names of images of {split} with a label, one a line"
         raise UserError(f"{labelled} names {said}, not in {split}; needed: {needed}")
-    return [number for number in numbers if number in meant]
+    found = set(meant.values())
+    return [number for number in numbers if number in found]
 
 
 # %% ../../nbs/kit/data_scenes.ipynb #cell-027
