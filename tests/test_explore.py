@@ -21,6 +21,7 @@ from collab_seg.use.cli import main
 from collab_seg.use.explore import Explorer
 from collab_seg.use.explore_html import figure_html, png, region_html
 from collab_seg.use.explore_page import serve
+from collab_seg.use.explore_selection import Gallery
 from collab_seg.use.lessons import (
     EXAMPLES,
     RIGHT,
@@ -245,8 +246,21 @@ def test_scores_are_written_once_and_mended(tmp_path, monkeypatch):
     def refuse(*given):
         raise PermissionError(13, "Permission denied")
 
+    other = Snapshots(run, tmp_path)  # scores on another folder are not those of the run
+    assert not ages_table(other, dict(list(ages.scenes(2).items())[1:])).equals(table)
+    assert not path.exists()
     monkeypatch.setattr("collab_seg.use.lessons_ages.write_atomic", refuse)
     assert ages_table(ages, scenes).equals(table) and not path.exists()
+
+
+def test_a_run_in_a_folder_called_as_a_method_is_that_run(tmp_path, monkeypatch):
+    """The package's example was shown in its place."""
+    monkeypatch.chdir(tmp_path)
+    gallery = Gallery([EXAMPLES / "collab"])
+    shutil.copytree(EXAMPLES / "dml", "collab")
+    name = gallery.add_run("collab")
+    assert name != "collab" and gallery.ages[name].run.resolve() == tmp_path / "collab"
+    assert gallery.add_run(str(EXAMPLES / "collab")) == str(EXAMPLES / "collab")
 
 
 def test_shipped_scores_are_those_of_the_shipped_students():

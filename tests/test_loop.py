@@ -20,7 +20,7 @@ from collab_seg.training.device import compiled, make_accelerator
 from collab_seg.training.loop import train
 from collab_seg.training.optim import learning_rate, make_optimizer
 from collab_seg.training.run import Run
-from collab_seg.training.step import make_pair, total_loss, train_step, what_losses_give
+from collab_seg.training.step import low_cka, make_pair, total_loss, train_step, what_losses_give
 from collab_seg.training.stopping import Stopped
 from collab_seg.use import cli
 
@@ -173,3 +173,10 @@ def test_a_run_that_goes_on_is_profiled_in_its_first_steps(tmp_path, capsys):
     assert "backward" in parts_of(tmp_path / "run")
     for name in SAME[:3]:
         assert (whole / name).read_bytes() == (tmp_path / "run" / name).read_bytes(), name
+
+
+def test_how_alike_low_maps_are_does_not_overflow_in_half_precision():
+    maps = [10 * torch.rand(2, 16, 40, 40) for _ in range(2)]
+    with torch.autocast("cpu", torch.float16):
+        half = low_cka(*maps)
+    assert abs(half - low_cka(*maps)) < 1e-6 and 0 < half < 1

@@ -1,7 +1,9 @@
 """ImageNet weights by name: from the hub's cache, from a package, or one line that says why not."""
 
 import dataclasses
+import runpy
 import time
+from pathlib import Path
 
 import pytest
 import timm
@@ -13,6 +15,7 @@ from safetensors.torch import save_file
 from collab_seg.config import StudentConfig
 from collab_seg.core import MEAN, STD, UserError
 from collab_seg.hub import quick_hub
+from collab_seg.students import build
 from collab_seg.students.build import build_students
 from collab_seg.students.imagenet import LITE0, fold_input, imagenet_body, lite_weights
 from collab_seg.students.vit import vit_student
@@ -207,7 +210,45 @@ def test_a_network_whose_first_layer_cannot_take_it_is_refused():
     before = body.state_dict()["stem_0.bias"].clone()
     fold_input(body, (0.5,) * 3, (0.5,) * 3)
     assert not torch.equal(body.state_dict()["stem_0.bias"], before)
+    behind = timm.create_model("resnetv2_18", features_only=True)  # also feeds a shortcut
+    next(m for m in behind.modules() if isinstance(m, torch.nn.BatchNorm2d)).running_var.fill_(4.0)
+    with pytest.raises(UserError, match="cannot take another normalisation"):
+        fold_input(behind, (0.5,) * 3, (0.5,) * 3)
+    fold_input(timm.create_model("resnetv2_50", features_only=True), (0.5,) * 3, (0.5,) * 3)
     with pytest.raises(UserError, match="cannot take another normalisation"):
         fold_input(
             torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, bias=False)), (0.5,) * 3, (0.5,) * 3
         )
+
+
+def test_a_file_of_published_weights_is_told_apart_from_the_word(tmp_path, capsys, monkeypatch):
+    """A file is loaded as it is; the word `imagenet` folds another normalisation into it."""
+    monkeypatch.chdir(tmp_path)
+    body = timm.create_model("test_resnet", features_only=True)
+    save_file(body.state_dict(), tmp_path / "theirs.safetensors")
+    (tmp_path / "imagenet").mkdir()  # a folder that is called so is not meant
+    config = StudentConfig(cnn="test_resnet", cnn_weights="theirs.safetensors")
+    build_students(config, 3, seed=0)
+    assert "note: theirs.safetensors is taken for weights" in capsys.readouterr().err
+    monkeypatch.setattr(build, "find_architecture", lambda *_: Noted)
+    build.load_first_weights(None, "cnn", StudentConfig(cnn="resnet18", cnn_weights="imagenet"))
+    assert Noted.given == "the table of imagenet"
+
+
+class Noted:
+    """An architecture that notes what it is to load."""
+
+    imagenet = staticmethod(lambda *_: "the table of imagenet")
+    given = None
+
+    @classmethod
+    def load(cls, student, weights):
+        cls.given = weights
+
+
+def test_what_goes_to_a_gpu_takes_our_images():
+    """The packed CNN was loaded as if it had learnt from images normalised as ours."""
+    gpu_pack = runpy.run_path(str(Path(__file__).parent.parent / "tools/gpu_pack.py"))
+    packed, wanted = gpu_pack["lite_for_our_images"](), imagenet_body(LITE0, "cnn-weights")
+    assert all(torch.equal(packed[name], tensor) for name, tensor in wanted.items())
+    assert not torch.equal(packed["bn1.running_mean"], lite_weights()["bn1.running_mean"])

@@ -31,6 +31,7 @@ from collab_seg.studies.results import read_results
 from collab_seg.training.evaluate import open_students
 from collab_seg.training.loop import train
 from collab_seg.use.cli import main
+from collab_seg.use.commands_judge import _check_alike
 
 NAMES = list(RELIABILITIES)
 
@@ -269,12 +270,18 @@ def test_the_command_adds_rows_and_says_what_is_wrong(tiny_run, tmp_path, capsys
 
     table = tmp_path / "table.csv"
     flags = ["--split", "val/50", "--observed", "1", "--csv", str(table)]
-    assert main(["reliability", str(tiny_run), *flags]) == 0
-    assert main(["reliability", str(tiny_run), *flags]) == 0
+    assert main(["reliability", str(tiny_run), str(tiny_run), *flags]) == 0  # one run counts once
     rows = list(csv.DictReader(table.open()))
-    assert len(rows) == 2 * len(NAMES) * 11 and rows[0]["class"] == "all"
-    assert rows[: len(rows) // 2] == rows[len(rows) // 2 :]  # the same figures again
+    assert len(rows) == len(NAMES) * 11 and rows[0]["class"] == "all"
+    assert main(["reliability", str(tiny_run), *flags]) == 2
+    assert "has rows of" in capsys.readouterr().err
+    flags[-1] = str(tmp_path / "again.csv")
+    assert main(["reliability", str(tiny_run), *flags]) == 0
+    assert list(csv.DictReader(open(flags[-1]))) == rows  # the same figures again
     assert "agreement" in capsys.readouterr().out
+    alike = [{"run": "one", "data": "camvid", "learnt": "train", "images": 3}]
+    with pytest.raises(UserError, match="two has images 4, and one 3"):
+        _check_alike("two", [alike[0] | {"images": 4}], alike)
     for wrong, said in (([str(tmp_path)], "no run"), ([str(tiny_run), "--observed", "-1"], "observed"),
                         ([str(tiny_run)], "every image"), ([], "no run")):  # fmt: skip
         assert main(["reliability", *wrong]) == 2

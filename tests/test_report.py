@@ -8,12 +8,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 
 from collab_seg.core import UserError
-from collab_seg.studies.figures import FIGURES
+from collab_seg.studies.figures import FIGURES, sensitivity_figure
 from collab_seg.studies.made_up import made_up_study
-from collab_seg.studies.report import check_shown, report_command, shown_lines, write_report
+from collab_seg.studies.report import (
+    check_shown,
+    compare_file,
+    report_command,
+    shown_lines,
+    studies_in,
+    write_report,
+)
 from collab_seg.studies.results import read_results
 from collab_seg.studies.tables import TABLES, make_table
 
@@ -237,3 +246,38 @@ def test_methods_that_share_no_seed_are_open_not_wrong(tmp_path):
 def test_figures_are_drawn_only_on_demand():
     code = "import collab_seg.studies.report, sys; assert not {'matplotlib', 'seaborn', 'scipy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_table_of_a_label_with_a_hyphen_is_looked_at_and_so_is_a_broken_one(made_up):
+    """The check passed such tables by, whatever was in them."""
+    rows = pd.read_csv(made_up / "made_up.csv")
+    rows.assign(method=rows.method.replace("hfd", "hfd-long.v2")).to_csv(
+        made_up / "mine.csv", index=False
+    )
+    readme = made_up.parent / "README.md"
+    shown = make_table("mine/alone:hfd-long.v2", made_up).markdown()
+    readme.write_text(f"{shown}\n")
+    assert compare_file(readme, made_up) == (1, [])
+    change_a_digit(readme, "| hfd-long.v2")
+    assert len(compare_file(readme, made_up)[1]) == 1
+    readme.write_text("<!-- report: mine/alone:nobody -->\n")
+    assert "nobody" in compare_file(readme, made_up)[1][0]
+
+
+def test_every_study_of_this_repository_has_a_report(tmp_path):
+    """A table of another kind, with some of a study's columns, ended the command."""
+    results = ROOT / "results/studies"
+    studies = studies_in(results)
+    assert "few_camvid" in studies and "advice" not in studies
+    assert all(len(read_results(results / f"{study}.csv")) for study in studies)
+
+
+def test_the_default_is_marked_where_it_stands_or_not_at_all():
+    rows = made_up_study(3)[0]
+    varied = rows.method.str.startswith("collab ")
+    for seeds, marks in (((0,), 1), ((5,), 0)):  # of the plain method; the varied ones have 0
+        plain = rows[(rows.method == "collab") & (rows.seed == 0)].assign(seed=seeds[0])
+        figure, _ = sensitivity_figure(pd.concat([plain, rows[varied & (rows.seed == 0)]]))
+        lines = [line for line in figure.axes[0].lines if line.get_linestyle() == ":"]
+        assert len(lines) == marks
+        plt.close(figure)

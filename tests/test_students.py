@@ -92,3 +92,15 @@ def test_a_block_whose_branches_are_dropped_passes_its_tokens_on():
     block, tokens = Block(8, 2, 2, drop_path=1 - 1e-9), torch.randn(2, 12, 8)
     assert torch.equal(block(tokens, (3, 4)), tokens)
     assert not torch.equal(block.eval()(tokens, (3, 4)), tokens)
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", "inception_next_atto"])
+def test_a_cnn_that_leaves_out_the_rest_of_an_image_sees_all_of_it(name):
+    """What lay beside whole patches was never seen, and the deepest map stretched over it."""
+    encoder = TimmEncoder(name).eval()
+    image = torch.rand(1, 3, 75, 93, requires_grad=True)
+    low, deep = encoder(image)
+    assert low.shape[-2:] == (19, 24) and deep.shape[-2:] == (5, 6)
+    deep.square().sum().backward()
+    assert (image.grad.abs().sum((0, 1)) > 0).all()
+    assert not TimmEncoder("mobilenetv2_050").cuts

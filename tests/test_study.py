@@ -17,6 +17,8 @@ import pytest
 from conftest import DEVICE, survives
 from PIL import Image
 
+from collab_seg.core import UserError
+from collab_seg.studies.work import run_study
 from collab_seg.use.cli import main
 
 STUDIES = Path(__file__).parent.parent / "studies"
@@ -516,11 +518,63 @@ def test_reproduce_says_what_is_the_same_and_what_is_not(
 def test_a_root_may_be_a_path_with_workers_and_when_a_run_is_done_again(whole, place, tmp_path):
     """Both hand the root on as JSON, to a worker or in config.json."""
     from collab_seg.studies.reproduce import reproduce
-    from collab_seg.studies.work import run_study
 
     run_study(place / "tiny.toml", tmp_path / "out", root=place / "data", jobs=2, progress=False)
     assert figures(tmp_path / "out") == figures(whole)
     assert "the same to the last digit" in str(reproduce(whole / "pixel-s1", root=place / "data"))
+
+
+def test_finished_runs_scored_on_another_split_have_rows_of_that_split(whole, place, tmp_path):
+    """The rows of `val` stood in the table of a study that scores on `test`."""
+    for part in ("", "annot"):
+        shutil.copytree(place / f"data/train{part}", place / f"data/test{part}", dirs_exist_ok=True)
+    out = shutil.copytree(whole, tmp_path / "out")
+    for name in ("again", "tiny"):  # another name, and the same one with its table gone
+        text = (
+            (HEAD + RUNS).replace('"tiny"', f'"{name}"').replace("[set]", 'score = "test"\n[set]')
+        )
+        (tmp_path / "again.toml").write_text(text)
+        (out / "tiny.csv").unlink(missing_ok=True)
+        run_study(tmp_path / "again.toml", out, root=place / "data", progress=False)
+        with open(out / f"{name}.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert {(row["study"], row["split"]) for row in rows} == {(name, "test")} and len(
+            rows
+        ) == 12
+
+
+def test_other_first_weights_of_the_same_name_are_noticed(place, tmp_path, capsys):
+    """Runs that began with other weights stood under one label in one table."""
+    from safetensors.torch import load_file, save_file
+
+    begun = place / "whole/alone-s0/cnn.safetensors"
+    shutil.copy(begun, tmp_path / "first.safetensors")
+    given = f"students.cnn_weights = '{tmp_path / 'first.safetensors'}'\n"
+    text = HEAD + given + RUNS.replace('"alone", "pixel"', '"alone"')
+    (tmp_path / "tiny.toml").write_text(text.replace("[0, 1]", "[0]"))
+    run_study(tmp_path / "tiny.toml", tmp_path / "out", root=place / "data", progress=False)
+    (tmp_path / "tiny.toml").write_text(text)
+    save_file({k: v + 1 for k, v in load_file(begun).items()}, tmp_path / "first.safetensors")
+    with pytest.raises(UserError, match="the cnn of .*alone-s0 began with other weights"):
+        run_study(tmp_path / "tiny.toml", tmp_path / "out", root=place / "data", progress=False)
+
+
+def test_all_runs_of_a_study_say_their_labels_if_one_has_images_without(place, tmp_path):
+    """Its second run was trained to the end, and could not be written down."""
+    mixed = """[[runs]]
+methods = ["alone"]
+seeds = [0]
+[[runs]]
+methods = ["own_mean"]
+seeds = [0]
+set.unlabelled = "rest"
+set.labelled = "2"
+label = "own_mean"
+"""
+    (tmp_path / "tiny.toml").write_text(HEAD + mixed)
+    run_study(tmp_path / "tiny.toml", tmp_path / "out", root=place / "data", progress=False)
+    with open(tmp_path / "out/tiny.csv", newline="") as file:
+        assert [row["labels"] for row in csv.DictReader(file)] == ["4"] * 3 + ["2"] * 3
 
 
 @pytest.mark.parametrize("file", sorted(STUDIES.glob("*.toml")), ids=lambda file: file.stem)
@@ -575,6 +629,11 @@ MISTAKES = {
     "an impossible setting": (
         HEAD + ONE + "set.temperature = 0.0\n",
         "temperature is 0.0; needed: more than 0",
+    ),
+    "a label of two words": (HEAD + ONE + "label = 'slow peers'\n", "one word, without a blank"),
+    "a default that is none": (
+        HEAD + "distill.start = 0.2\n" + ONE + "set.start = 0.0\n",
+        "the study has start 0.2 for all runs",
     ),
     "vary without values": (HEAD + ONE + "vary.margin = []\n", "vary.margin is []"),
     "vary an unknown setting": (HEAD + ONE + "vary.margn = [1.0]\n", "'margn'; known: "),

@@ -16,7 +16,7 @@ from collab_seg.core import IGNORE_INDEX, UserError
 from collab_seg.data.sources import get_source
 from collab_seg.losses.methods import METHODS, TERMS
 from collab_seg.losses.properties import check_loss, disturb_void, random_pair
-from collab_seg.losses.unlabelled import WORDS, Guessed, PseudoLoss
+from collab_seg.losses.unlabelled import WORDS, Barred, Guessed, PseudoLoss
 from collab_seg.students.build import build_students
 from collab_seg.training.data import make_batches, make_unlabelled
 from collab_seg.training.device import make_accelerator
@@ -185,7 +185,7 @@ def test_every_method_takes_a_step_in_which_no_teacher_moves_by_gradient(method)
 @pytest.mark.parametrize("settings", [
     dict(targets="hard", threshold="class", confidence=0.5), dict(pseudo_balance=True),
     dict(unlabelled_features=False), dict(weighting="learnt"), dict(own_views=True),
-    dict(teacher="peer_mean"),
+    dict(unlabelled_features=False, weighting="balanced"), dict(teacher="peer_mean"),
 ])  # fmt: skip
 def test_settings_that_change_a_step(settings):
     row, pair = one_step(config_of("selective", **settings))
@@ -193,7 +193,7 @@ def test_settings_that_change_a_step(settings):
     features = "unlabelled/hfd_to_cnn" in row
     assert features == settings.get("unlabelled_features", True)
     if settings.get("threshold") == "class":
-        assert len(pair.losses["selective"].certainty) == len(TOY.classes)
+        assert pair.losses["selective"].sure.shape == (2, len(TOY.classes))
 
 
 def test_a_bar_by_class_does_not_see_padding():
@@ -209,9 +209,23 @@ def test_a_bar_by_class_does_not_see_padding():
             said.append(torch.where(padded, fill, output.logits).softmax(1))
         both = Guessed(one, two, inside, said)
         found.append(
-            [loss.directed(both).to_cnn.item() for _ in range(50)] + loss.certainty.tolist()
+            [loss.directed(both).to_cnn.item() for _ in range(50)] + loss.sure.flatten().tolist()
         )
     assert found[0] == pytest.approx(found[1], rel=1e-6)
+
+
+def test_a_class_that_nobody_names_moves_no_bar_and_a_rare_one_has_its_own():
+    """Never named, it stood as the surest class, and the bars of all others fell."""
+    loss = Barred(0.9, classes=4)
+    sure, unsure = (torch.full((1, 4, 1, 1), (1 - p) / 3) for p in (0.8, 0.5))
+    sure[:, 0], unsure[:, 2] = 0.8, 0.5
+    for step in range(100):
+        bar = loss.bar(sure, torch.ones(1, 1, 1, dtype=torch.bool))
+        if step % 20 == 0:
+            low = loss.bar(unsure, torch.ones(1, 1, 1, dtype=torch.bool))
+    assert bar.item() == pytest.approx(0.9) and low.item() == pytest.approx(0.9 * 0.5 / 0.8)
+    with pytest.raises(UserError, match="the bar is 0 for all"):
+        Barred(0.0, classes=4)
 
 
 def test_the_total_is_the_sum_of_weighted_terms():

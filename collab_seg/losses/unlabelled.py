@@ -102,21 +102,30 @@ class Barred(DistillationLoss):
         super().__init__()
         if not 0 <= confidence <= 1:
             raise UserError(f"confidence is {confidence}; needed: from 0 to 1")
+        if classes and not confidence:
+            needed = "--confidence, such as 0.9, or --threshold fixed"
+            raise UserError(f"threshold is class, and the bar is 0 for all; needed: {needed}")
         self.confidence = confidence
-        self.register_buffer("certainty", torch.ones(classes) if classes else None)
+        # of each class: a running sum of how sure its pseudo-labels are, and the sum's weight
+        self.register_buffer("sure", torch.zeros(2, classes) if classes else None)
 
     def bar(self, target, valid):  # (B, K, h, w), (B, h, w) bool -> a number, or (B, h, w)
         "From which probability on a target counts; lower for classes that are less sure of late."
-        if self.certainty is None:
+        if self.sure is None:
             return self.confidence
         top = target.max(1)
         if self.training:
-            named, sure = top.indices[valid], top.values[valid].to(self.certainty.dtype)
-            counts = of_all(named.bincount(minlength=len(self.certainty)))
-            sums = of_all(torch.zeros_like(self.certainty).index_add_(0, named, sure))
-            moved = self.certainty.lerp(sums / counts.clamp(min=1), 0.01)
-            self.certainty = torch.where(counts > 0, moved, self.certainty)
-        return self.confidence * (self.certainty / self.certainty.max())[top.indices]
+            named, sure = top.indices[valid], top.values[valid].to(self.sure.dtype)
+            counts = of_all(named.bincount(minlength=self.sure.shape[1]))
+            sums = of_all(torch.zeros_like(self.sure[0]).index_add_(0, named, sure))
+            now = torch.stack([sums / counts.clamp(min=1), torch.ones_like(sums)])
+            self.sure = torch.where(counts > 0, self.sure.lerp(now, 0.01), self.sure)
+        return self.confidence * self._certainty()[top.indices]
+
+    def _certainty(self) -> torch.Tensor:  # (K,) from 0 to 1
+        "How sure of each class, beside the surest one; a class that nobody has named yet: 1."
+        mean = self.sure[0] / self.sure[1].clamp(min=1e-6)
+        return torch.where(self.sure[1] > 0, mean / mean.max().clamp(min=1e-6), 1.0)
 
 
 # %% ../../nbs/course/09_unlabelled.ipynb #0e629838

@@ -13,10 +13,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
+import timm
 import torch
 
 from ..config import StudentConfig
-from ..core import UserError, derive_seed, one_of
+from ..core import MEAN, STD, UserError, derive_seed, one_of
 from .base import Student
 from .weights import load_encoder, load_student, whole_student
 
@@ -86,25 +87,52 @@ class WeightsFile:
         "The names of the classes that its head knows, if they are known."
         return None
 
+    def settings(self) -> StudentConfig | None:
+        "How its network was built, if that is known."
+        return None
+
 
 # %% ../../nbs/kit/students_build.ipynb #cell-020
-def _load_trained(student, place, found, classes) -> bool:
+def _tell(note: str) -> None:
+    "Say it once, however many processes there are."
+    if os.environ.get("RANK", "0") == "0":
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _load_trained(student, place, found, classes, config) -> bool:
     "Load a student of ours, if that is what was found; its head if it knows these classes. Was it?"
     if (weights := whole_student(found.file)) is None:
         return False
     learnt = found.classes() if classes else None
     same = learnt is None or learnt == [*classes]
-    taken = load_student(student, weights, str(found.file), same)
-    if not taken and os.environ.get("RANK", "0") == "0":
-        print(
-            f"note: the {place} begins with encoder and decoder of {found.file}; "
-            "its head knows other classes and starts anew",
-            file=sys.stderr,
+    if not load_student(student, weights, str(found.file), same):
+        _tell(
+            f"the {place} begins with encoder and decoder of {found.file}; "
+            "its head knows other classes and starts anew"
         )
+    before = found.settings() if place == "cnn" else None
+    for name in ("output_stride", "aspp_rates") if before else ():  # they have no tensors
+        was, now = getattr(before, name), getattr(config, name)
+        if was != now:
+            _tell(f"the {place} of {found.file} learnt with {name} {was}, and now it is {now}")
     return True
 
 
+def _tell_normalisation(name: str, place: str, file) -> None:
+    "Say so where a network's published weights want images normalised otherwise than ours."
+    known = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    if known and (tuple(known.mean), tuple(known.std)) != (MEAN, STD):
+        _tell(
+            f"{file} is taken for weights that learnt from images normalised as ours; those that "
+            f"timm has of {name} did not (mean {known.mean}, deviation {known.std}); needed for "
+            f"these: --{place}-weights imagenet"
+        )
+
+
 # %% ../../nbs/kit/students_build.ipynb #cell-021
+NO_FILES = (None, "random", "imagenet", "dinov2")  # first weights that are words
+
+
 def load_first_weights(
     student: Student,  # fresh
     place: str,  # cnn or vit
@@ -116,11 +144,14 @@ def load_first_weights(
     name, weights = getattr(config, place), getattr(config, f"{place}_weights")
     if weights in (None, "random"):
         return
-    if _load_trained(student, place, resolve(weights, place), classes):
+    word = weights in NO_FILES  # even if a folder is called so
+    if not word and _load_trained(student, place, resolve(weights, place), classes, config):
         return
     kind = find_architecture(place, name)
     if weights == "imagenet":
         weights = (kind.imagenet or _no_imagenet)(name, f"{place}-weights", config)
+    elif not word:
+        _tell_normalisation(name, place, weights)
     kind.load(student, weights)
 
 

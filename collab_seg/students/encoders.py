@@ -7,6 +7,8 @@ __all__ = ["TimmEncoder", "PyramidEncoder"]
 
 # %% ../../nbs/kit/students_encoders.ipynb #cell-003
 import timm
+import torch
+import torch.nn.functional as F
 from torch import nn
 
 from ..core import UserError
@@ -29,14 +31,31 @@ class TimmEncoder(nn.Module):
         self.low_index = strides.index(4)
         channels = self.body.feature_info.channels()
         self.channels = [channels[self.low_index], channels[-1]]
-        self.name, self.output_stride = name, output_stride
+        self.name, self.output_stride, self.cuts = name, output_stride, False
+        self.cuts = _cuts(self)
 
     def forward(
         self,
         images,  # (B, 3, H, W), normalised
     ) -> list:  # low at stride 4, deep at the output stride
+        height, width = images.shape[-2:]
+        if self.cuts:
+            beside, below = -width % self.output_stride, -height % self.output_stride
+            images = F.pad(images, (0, beside, 0, below))
         maps = self.body(images)
-        return [maps[self.low_index], maps[-1]]
+        low = maps[self.low_index]
+        return [low[..., : -(-height // 4), : -(-width // 4)] if self.cuts else low, maps[-1]]
+
+
+# %% ../../nbs/kit/students_encoders.ipynb #e8884b4e
+@torch.no_grad()
+def _cuts(encoder: TimmEncoder) -> bool:
+    "Does an encoder leave out what is left of an image beside whole patches, as ConvNeXt does?"
+    side = 4 * encoder.output_stride + 1
+    was = encoder.training
+    deep = encoder.eval()(torch.zeros(1, 3, side, side))[1]
+    encoder.train(was)
+    return deep.shape[-1] * encoder.output_stride < side
 
 
 # %% ../../nbs/kit/students_encoders.ipynb #cell-007

@@ -92,6 +92,16 @@ def _can_fold(conv, norm) -> bool:
     return conv.in_channels == 3 and not (conv.bias is None and norm is None) and not standardised
 
 
+# %% ../../nbs/kit/students_imagenet.ipynb #7be57f28
+def _low_map(body, mean, std) -> torch.Tensor | None:
+    "What an encoder says of noise in the middle of its second map; None: it is no encoder."
+    noise = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    image = (noise - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    was, maps = body.training, body.eval()(image)
+    body.train(was)
+    return maps[1][0, :, 12, 12] if isinstance(maps, list) else None
+
+
 # %% ../../nbs/kit/students_imagenet.ipynb #cell-015
 @torch.no_grad()
 def fold_input(
@@ -105,18 +115,21 @@ def fold_input(
     scale = torch.tensor(STD) / torch.tensor(std)
     shift = (torch.tensor(MEAN) - torch.tensor(mean)) / torch.tensor(std)
     conv, norm = _first_layers(body)
+    refused = UserError(
+        f"the first layer, {conv}, cannot take another normalisation of its images "
+        f"(mean {mean}, deviation {std}); needed: a network whose weights learnt with mean {MEAN}"
+    )
     if not _can_fold(conv, norm):
-        raise UserError(
-            f"the first layer, {conv}, cannot take another normalisation of its images "
-            f"(mean {mean}, deviation {std}); "
-            f"needed: a network whose weights learnt with mean {MEAN}"
-        )
+        raise refused
+    before = _low_map(body, mean, std) if conv.bias is None else None
     constant = (conv.weight * shift[None, :, None, None]).sum((1, 2, 3))
     conv.weight *= scale[None, :, None, None]
     if conv.bias is not None:
         conv.bias += constant
-    else:
-        norm.running_mean -= constant
+        return
+    norm.running_mean -= constant
+    if before is not None and (_low_map(body, MEAN, STD) - before).norm() > 0.01 * before.norm():
+        raise refused  # the norm is not all that the convolution feeds (ResNetV2)
 
 
 # %% ../../nbs/kit/students_imagenet.ipynb #cell-023

@@ -87,7 +87,7 @@ class KeptMaps:
     def __call__(self, images) -> list:  # (B, 3, H, W) -> maps (B, C, h, w), as the images' dtype
         "The body's maps, rounded to half precision."
         each = [self._of_one(image) for image in images]
-        return [torch.stack(level).to(images.dtype) for level in zip(*each)]
+        return [torch.stack([x.to(images.dtype) for x in level]) for level in zip(*each)]
 
 
 # %% ../../nbs/kit/students_kept.ipynb #c5a15d16

@@ -199,12 +199,20 @@ def _translated(vit, path) -> dict:
     translate = sys.modules[type(vit).__module__].checkpoint_filter_fn
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # timm's prints what it leaves out
-            return translate(tensors, vit)
+            found = translate(dict(tensors), vit)
     except Exception as error:  # tensors of any names and shapes raise anything
         raise UserError(
             f"{path} holds no weights that timm can read as {type(vit).__name__} ({error!r}); "
             "needed: those of this ViT, by timm's names or its release's"
         ) from None
+    patch = tuple(vit.patch_embed.patch_size)
+    given = {
+        tuple(x.shape[-2:]) for key, x in tensors.items() if "patch_embed" in key and x.ndim == 4
+    }
+    if given and patch not in given:  # timm resamples them, too, without a word
+        other, own = ("x".join(map(str, size)) for size in (given.pop(), patch))
+        raise UserError(f"{path} is of a ViT with patches of {other}; needed: {own}")
+    return found
 
 
 # %% ../../nbs/kit/students_plain_vit.ipynb #cell-025

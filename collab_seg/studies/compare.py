@@ -61,8 +61,10 @@ def paired_test(
         return Paired(n, mean, nan, nan, nan, nan)
     t, mass = student_t(n - 1)
     error = d.std(ddof=1) / np.sqrt(n)
+    if error < 1e-9 < abs(mean):  # equal differences: chance cannot be told from them
+        error = nan
     half = np.interp(0.95, mass, t) * error
-    p = 1 - np.interp(abs(mean) / error, t, mass) if error > 0 else float(mean == 0)
+    p = 1 - np.interp(abs(mean) / error, t, mass) if error else float(mean == 0)
     signs = np.array(list(itertools.product((1, -1), repeat=n)))  # (2^n, n)
     as_far = abs(signs @ d) >= abs(d.sum()) - 1e-9  # but for rounding
     return Paired(n, mean, mean - half, mean + half, float(p), float(as_far.mean()))

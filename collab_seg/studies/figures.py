@@ -112,9 +112,9 @@ def _draw_setting(axis, rows, points, legend):
     look = {"hue": "student", "hue_order": ["cnn", "vit"], "palette": [BLUE, ORANGE]}
     look |= {"markers": ["o", "s"], "linestyles": "none", "errorbar": "sd", "dodge": 0.25}
     seaborn.pointplot(runs, x="value", y="miou", ax=axis, legend=legend, **look)
-    for place, line in enumerate(points.itertuples()):
-        if line.label == line.base:
-            axis.axvline(place, color=GREY, linestyle=":", zorder=0)
+    drawn = [line.label == line.base for line in points.itertuples() if line.value in {*runs.value}]
+    if True in drawn:  # the default has runs of the seeds with which the setting was varied
+        axis.axvline(drawn.index(True), color=GREY, linestyle=":", zorder=0)
 
 
 # %% ../../nbs/kit/figures.ipynb #cell-018

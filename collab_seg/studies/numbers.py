@@ -36,9 +36,11 @@ def spread(
 def gap(
     result: Paired,  # a comparison of two methods
 ) -> str:
-    "A mean difference with its 95 % interval, or without one if there was one seed."
+    "A mean difference with its 95 % interval, or without one where chance cannot be seen."
     if result.seeds < 2:
         return f"{result.mean:+.2f} (one seed)" if result.seeds else ""
+    if result.low != result.low:
+        return f"{result.mean:+.2f} (no spread)"
     return f"{result.mean:+.2f} [{result.low:+.2f}, {result.high:+.2f}]"
 
 

@@ -144,18 +144,24 @@ def _check_group(group: RunGroup, where: str):
             f"{where}: label is {group.label!r} for {len(group.methods)} methods; needed: one "
             "method, or a label with {method} in it"
         )
+    if len(group.label.split()) > 1:  # tables take it for a method with settings
+        raise UserError(f"{where}: label is {group.label!r}; needed: one word, without a blank")
 
 
 # %% ../../nbs/kit/studies_plan.ipynb #cell-026
-def _check_varied(name: str, values, base: Config, where: str):
-    "UserError if a setting is varied without values, or if the study changes it for all runs."
+def _check_varied(name: str, values, where: str):
+    "UserError if a setting is varied without values."
     if not isinstance(values, list) or not values:
         raise UserError(f"{where}: vary.{name} is {values!r}; needed: a list of one value or more")
+
+
+def _check_default(name: str, base: Config, where: str):
+    "UserError if a label is to name a setting that the study changes for all runs."
     if (kept := getattr(base.distill, name, None)) != getattr(DistillConfig(), name, None):
         raise UserError(
-            f"{where}: vary.{name}, but the study has {name} {kept} for all runs, and tables take "
-            f"the plain method for the point at its default; needed: set.{name} in the groups that "
-            "need it"
+            f"{where}.{name}, but the study has {name} {kept} for all runs, and tables take the "
+            f"plain method for the point at its default; needed: set.{name} in a group that has "
+            "a label"
         )
 
 
@@ -163,6 +169,9 @@ def _check_varied(name: str, values, base: Config, where: str):
 def group_runs(group: RunGroup, base: Config, where: str) -> list[tuple[str, Config]]:
     "The labels of a group and their settings; only the seed is missing."
     _check_group(group, where)
+    for name in () if group.label else group.set:
+        if not name.endswith("_weight"):  # tables have the word default for these
+            _check_default(name, base, f"{where}: set")
     fixed, found = changed(base, group.set, f"{where}: set"), []
     for method in group.methods:
         distill = dataclasses.replace(fixed.distill, method=known_method(method))
@@ -170,7 +179,8 @@ def group_runs(group: RunGroup, base: Config, where: str) -> list[tuple[str, Con
         if not group.vary:
             found.append((label, config))
         for name, values in group.vary.items():
-            _check_varied(name, values, base, where)
+            _check_varied(name, values, where)
+            _check_default(name, base, f"{where}: vary")
             for value in values:
                 other = changed(config, {name: value}, f"{where}: vary")
                 found.append((f"{label} {_spelled(name, value)}", other))

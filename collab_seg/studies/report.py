@@ -17,7 +17,7 @@ from ..core import UserError
 from ..csv_tables import header_of
 from ..files import write_atomic
 from .figures import FIGURES
-from .results import read_curves, read_results
+from .results import NEEDED, read_curves, read_results
 from .tables import TABLES, for_tex, make_table
 
 
@@ -97,7 +97,7 @@ def write_report(
 
 
 # %% ../../nbs/kit/report.ipynb #cell-015
-MARKER = re.compile(r"(?:<!--|%) report: ([\w.-]+/\w+(?::[\w,]+)?)(?: -->)?")
+MARKER = re.compile(r"(?:<!--|%) report: (.+?)(?: -->)?")
 
 
 # %% ../../nbs/kit/report.ipynb #cell-016
@@ -196,7 +196,7 @@ def studies_in(results) -> list[str]:
             f"there is no folder {results}; needed: a folder with CSV files that runs wrote"
         )
     files = sorted(Path(results).glob("*.csv"))
-    return [path.stem for path in files if {"method", "student", "miou"} <= {*header_of(path)}]
+    return [path.stem for path in files if {*NEEDED} <= {*header_of(path)}]
 
 
 # %% ../../nbs/kit/report.ipynb #cell-026

@@ -16,11 +16,11 @@ from filelock import Timeout
 from tqdm.auto import tqdm
 
 from ..core import UserError
-from ..files import read_json, write_atomic
+from ..files import write_atomic
 from .bars import judged
 from .plan import PlannedRun, StudyPlan
 from .results import read_results
-from .state import collect, done_runs, json_or_none, lock_of, run_files, standings
+from ..studies.state import collect, done_runs, json_or_none, lock_of, rows_of, run_files, standings
 from ..training.evaluate import score_run
 from ..training.loop import train
 from ..training.run import Run, sweep
@@ -36,10 +36,6 @@ def _score(study: StudyPlan, run: PlannedRun, folder: Path, progress: bool):
     )
     rows = result_rows(folder, scores, source, study.score)
     write_atomic(Run(folder).scores(source.name, study.score), json.dumps(rows, indent=2) + "\n")
-    rows = [{"study": study.name, **row, "method": run.label} for row in rows]
-    if run.config.data.unlabelled or run.config.data.unlabelled_split:
-        labels = read_json(Run(folder).data_file, ["images"])["images"]
-        rows = [row | {"labels": labels} for row in rows]
     write_atomic(Run(folder).rows_file, json.dumps(rows, indent=2) + "\n")
 
 
@@ -52,7 +48,7 @@ def do_run(study: StudyPlan, run: PlannedRun, out, progress: bool = False) -> No
     if not files.finished:
         every = max(1, min(200, steps // 4))
         train(run.config, folder, files.begun, progress, save_every=every)
-    if not files.rows_file.exists():
+    if not rows_of(study, run, out):
         _score(study, run, folder, progress)
     collect(study, out)
 

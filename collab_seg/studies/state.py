@@ -20,7 +20,7 @@ from ..core import UserError
 from ..csv_tables import read_rows, write_rows
 from ..data.sources import open_source
 from .plan import PlannedRun, StudyPlan
-from ..training.data import same_data, unlabelled_images
+from ..training.data import same_data, same_weights, unlabelled_images
 from ..training.run import Run
 
 # %% ../../nbs/kit/studies_state.ipynb #cell-008
@@ -166,13 +166,14 @@ def _check_rows(study: StudyPlan, path: Path):
 
 # %% ../../nbs/kit/studies_state.ipynb #2667a455
 def _check_images(run: PlannedRun, out: Path, same: set):
-    "UserError if a run has learnt from other images than those that it would find now."
+    "UserError if a run has begun with other images or weights than it would find now."
     files, data = run_files(run, out), run.config.data
     known = [path.read_bytes() for path in (files.data_file, files.classes_file) if path.exists()]
-    asked = data, run.config.distill.method, *known
+    asked = data, run.config.distill.method, run.config.students, *known
     if asked not in same:  # runs of one study mostly have the same: the images are listed once
         source = open_source(data)
         same_data(files, data, source, unlabelled_images(run.config, source))
+        same_weights(files, run.config.students)
         same.add(asked)
 
 
@@ -236,13 +237,22 @@ def merge_rows(study: StudyPlan, old: list[dict], new: list[dict]) -> list[dict]
 
 
 # %% ../../nbs/kit/studies_state.ipynb #cell-037
+def rows_of(study: StudyPlan, run: PlannedRun, out) -> list[dict]:
+    "The rows of a run that was scored on the study's split, under its label; none if it was not."
+    files = run_files(run, out)
+    ours = {"study": study.name, "method": run.label}
+    if any(one.config.data.unlabelled or one.config.data.unlabelled_split for one in study.runs):
+        ours["labels"] = (json_or_none(files.data_file) or {}).get("images")
+    rows = json_or_none(files.rows_file) or []
+    return [{"study": "", **row, **ours} for row in rows if row["split"] == study.score]
+
+
 def _finished_rows(study: StudyPlan, out: Path) -> tuple[list[dict], list[dict]]:
-    "The curves and the scores of all runs that have their rows.json."
+    "The curves and the scores of all runs that are scored."
     curves, scores = [], []
     for run in study.runs:
-        files = run_files(run, out)
-        if rows := json_or_none(files.rows_file):
-            metrics = pd.read_csv(files.metrics)
+        if rows := rows_of(study, run, out):
+            metrics = pd.read_csv(run_files(run, out).metrics)
             curves += curve_rows(study, run, metrics)
             scores += rows
     return curves, scores

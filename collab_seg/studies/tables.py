@@ -21,25 +21,13 @@ from .overview import overview
 from .results import read_results
 
 
-# %% ../../nbs/kit/tables.ipynb #cell-006
-def relative(rows, column: str) -> pd.Series:
-    "Mean of a column a method, divided by that of `alone`; empty where either is missing."
-    if column not in rows:
-        return pd.Series(dtype=float)
-    means = pd.to_numeric(rows[column]).groupby(rows.method).mean()
-    return means / means.get("alone", float("nan"))
-
-
 # %% ../../nbs/kit/tables.ipynb #cell-007
 def _summary_note(rows, table) -> str:
     "What the summary counts, and what in it must not be compared."
     note = (
         " Mean ± standard deviation over seeds; both: mean of the two students; average: their "
-        "probabilities averaged; speed (images a second in training) and peak memory: times that "
-        "of alone."
+        "probabilities averaged."
     )
-    if "threads" in rows and rows.threads.nunique() > 1:
-        note += " Speeds were taken with different numbers of threads."
     if len({tuple(table.loc[method].index) for method in plain_methods(rows.method)}) > 1:
         note += " Lines of different seeds must not be subtracted; see the differences."
     return rows_note(rows) + note
@@ -47,14 +35,12 @@ def _summary_note(rows, table) -> str:
 
 # %% ../../nbs/kit/tables.ipynb #cell-008
 def summary(rows):
-    "A line a method: seeds, mIoU, speed and memory relative to alone."
-    table, speed, memory = scores(rows), relative(rows, "images_per_s"), relative(rows, "peak_mb")
-    lines = []
+    "A line a method: seeds, and mIoU of both students and of their average."
+    table, lines = scores(rows), []
     for method in plain_methods(rows.method):
         runs = table.loc[method]
         line = {"method": method, "seeds": str(len(runs))}
         line |= {way: spread(runs[way]) for way in ("cnn", "vit", "both", "average")}
-        line |= {"speed": number(speed.get(method), 2), "memory": number(memory.get(method), 2)}
         lines.append(line)
     return pd.DataFrame(lines), _summary_note(rows, table)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from ..config import Config, DataConfig
+from ..config import Config, DataConfig, StudentConfig
 from ..core import UserError, derive_seed
 from ..data.base import Source, image_paths
 from ..data.classes import labels_of
@@ -22,7 +22,8 @@ from ..data.unlabelled import open_unlabelled
 from ..data.views import Crops, PositionSampler, Views, ready
 from ..files import read_json
 from ..losses.methods import METHODS, known_method
-from .run import Run
+from ..students.build import NO_FILES
+from .run import Run, RunWeights
 
 
 # %% ../../nbs/kit/training_data.ipynb #903e2b3f
@@ -131,6 +132,38 @@ def data_state(data: DataConfig, source: Source) -> dict:
 def unlabelled_state(images) -> dict:  # what `unlabelled_images` gave
     "The same of the images without labels, where a run learns from some."
     return {} if images is None else {"unlabelled": _named(images.names, len(images))}
+
+
+# %% ../../nbs/kit/training_data.ipynb #e26889e5
+def weights_state(students: StudentConfig) -> dict:
+    "A hash of each file that a student's first weights come from."
+    given = {"cnn": students.cnn_weights, "vit": students.vit_weights}
+    files = {k: RunWeights(path, k).file for k, path in given.items() if path not in NO_FILES}
+    found = {
+        place: hashlib.sha256(file.read_bytes()).hexdigest()
+        for place, file in files.items()
+        if file.is_file()
+    }
+    return {"first_weights": found} if found else {}
+
+
+def first_state(config: Config, source: Source, unlabelled) -> dict:
+    "What a run writes down when it begins: its images, with and without labels, and weights."
+    data = data_state(config.data, source) | unlabelled_state(unlabelled)
+    return data | weights_state(config.students)
+
+
+def same_weights(run: Run, students: StudentConfig) -> None:
+    "UserError if a run began with a file of weights that holds others now."
+    before = read_json(run.data_file, []).get("first_weights", {}) if run.data_file.exists() else {}
+    now = weights_state(students).get("first_weights", {})
+    for place in before.keys() & now.keys():
+        if before[place] != now[place]:
+            file = getattr(students, f"{place}_weights")
+            raise UserError(
+                f"the {place} of {run} began with other weights than {file} holds now; needed: "
+                "the file as it was, or a new run (another --out)"
+            )
 
 
 # %% ../../nbs/kit/training_data.ipynb #cell-015

@@ -26,14 +26,7 @@ from ..files import write_atomic
 from ..limits import check_config
 from ..students.build import build_students
 from ..students.kept import keep_maps
-from ..training.data import (
-    batch_names,
-    data_state,
-    make_both,
-    same_data,
-    unlabelled_images,
-    unlabelled_state,
-)
+from ..training.data import batch_names, first_state, make_both, same_data, unlabelled_images
 from ..training.device import (
     DISTRIBUTED_ERRORS,
     compiled,
@@ -252,7 +245,7 @@ def train(
     batches, main = make_both(config, source, work.start, unlabelled), accelerator.is_main_process
     accelerator.wait_for_everyone()  # all have looked at the folder before one of them writes
     if main:
-        data = {} if run.begun else data_state(config.data, source) | unlabelled_state(unlabelled)
+        data = {} if run.begun else first_state(config, source, unlabelled)
         start_run(run, config, accelerator.device, source, data, plan)
     with contextlib.ExitStack() as stack, told_in_one_line(run, main, resume):
         watch = stack.enter_context(contextlib.closing(Watch(work, source, progress, profile)))

@@ -124,6 +124,11 @@ class RunWeights:
         known = Run.of_student(self.file).classes_file
         return read_json(known, ["classes"])["classes"] if known.is_file() else None
 
+    def settings(self) -> StudentConfig | None:
+        "How the run built its students, if it has written that down."
+        run = Run.of_student(self.file)
+        return run.config.students if run.config_file.is_file() else None
+
 
 # %% ../../nbs/kit/training_run.ipynb #cell-017
 def open_run(out, resume: bool) -> Run:

@@ -57,7 +57,8 @@ def flow(maps) -> dict:
 def low_cka(cnn, vit):  # two low-layer maps
     "How alike two low-layer maps are (linear CKA, chapter 4), at the smaller map's places."
     grid = min(cnn.shape[-2:], vit.shape[-2:])
-    return map_cka(*(F.adaptive_avg_pool2d(x.detach().float(), grid) for x in (cnn, vit)))
+    with torch.autocast(cnn.device.type, enabled=False):  # sums of squares overflow in fp16
+        return map_cka(*(F.adaptive_avg_pool2d(x.detach().float(), grid) for x in (cnn, vit)))
 
 
 # %% ../../nbs/kit/training_step.ipynb #cell-018
@@ -158,8 +159,6 @@ def make_pair(config: Config, cnn: Student, vit: Student, weights=None) -> Pair:
     teachers = TEACHERS_BY_NAME[one_of("teacher", distill.teacher, TEACHERS_BY_NAME)]
     weighting = WEIGHTINGS[one_of("weighting", distill.weighting, WEIGHTINGS)]
     method = METHODS[distill.method]
-    named = (*method.terms, *(f"unlabelled/{name}" for name in method.unlabelled))
-    names = [f"{name}_to_{way}" for name in named for way in ("cnn", "vit")]
     if config.optim.accumulate > 1 and (teachers or weighting or distill.own_views):
         raise UserError(
             f"accumulate is {config.optim.accumulate}, with --teacher {distill.teacher}, "
@@ -168,8 +167,10 @@ def make_pair(config: Config, cnn: Student, vit: Student, weights=None) -> Pair:
         )
     check_learners(config, method)
     teachers = teachers(cnn, vit) if teachers and losses else None
-    weighting = weighting(names) if weighting and losses else None
     guesser = Guesser(cnn, vit, losses, distill) if method.unlabelled else None
+    more = [f"unlabelled/{name}" for name in guesser.unlabelled] if guesser else []
+    names = [f"{name}_to_{way}" for name in (*method.terms, *more) for way in ("cnn", "vit")]
+    weighting = weighting(names) if weighting and losses else None
     return Pair(cnn, vit, losses, weights, teachers, weighting, distill.own_views, guesser)
 
 

@@ -8,6 +8,7 @@ __all__ = []
 # %% ../../nbs/kit/commands_judge.ipynb #cdad6d00
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from tyro.conf import Positional
 
@@ -42,17 +43,36 @@ class Reliability:
 # %% ../../nbs/kit/commands_judge.ipynb #92010b2b
 def rows_of_each(command, rows_of, setting) -> list[dict]:
     "The rows of run after run; each run's are added to the command's table, if it names one."
-    from collab_seg.csv_tables import append_rows
+    from collab_seg.csv_tables import append_rows, read_rows
 
     if not command.runs:
         raise UserError("no run is given; needed: one or more folders of finished runs")
     every: list[dict] = []
-    for run in command.runs:
+    known = {*map(_judged, read_rows(command.csv, missing_ok=True) if command.csv else ())}
+    for run in {Path(run).resolve(): run for run in command.runs}.values():
         rows = rows_of(run, command.split, command.root, setting)
+        _check_alike(run, rows, every)
+        if _judged(rows[0]) in known:
+            raise UserError(f"{command.csv} has rows of {run} already; needed: another --csv")
         if command.csv:
             append_rows(command.csv, rows)
         every += rows
     return every
+
+
+def _judged(row: dict) -> tuple:
+    "What one table has once: a run, judged by the same images after as many batches."
+    return tuple(str(row.get(name)) for name in ("run", "config_sha", "split", "observed"))
+
+
+def _check_alike(run, rows: list[dict], before: list[dict]) -> None:
+    "UserError if a run was judged by other images than those before it: their mean says nothing."
+    for name in ("data", "learnt", "images"):
+        if before and rows[0][name] != before[0][name]:
+            raise UserError(
+                f"{run} has {name} {rows[0][name]}, and {before[0]['run']} {before[0][name]}; "
+                "needed: runs on the same data, or a command for each"
+            )
 
 
 # %% ../../nbs/kit/commands_judge.ipynb #reliability-do

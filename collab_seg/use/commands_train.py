@@ -75,7 +75,7 @@ def tell_unused(config: Config) -> None:
     "Say which flags a method does not use, as it learns from no images without labels."
     from collab_seg.losses.methods import METHODS, known_method
 
-    data, distill = config.data, config.distill
+    data, distill, usual = config.data, config.distill, Config().distill
     if METHODS[known_method(distill.method)].unlabelled:
         return
     if data.unlabelled not in (None, "rest") and not Path(data.unlabelled).is_dir():
@@ -88,6 +88,8 @@ def tell_unused(config: Config) -> None:
         "--confidence": distill.confidence is not None,
         "--unlabelled-to": distill.unlabelled_to != "both",
     }
+    for name in ("threshold", "targets", "reliability", "unlabelled_features", "teacher_decay"):
+        given["--" + name.replace("_", "-")] = getattr(distill, name) != getattr(usual, name)
     if (flags := [flag for flag, value in given.items() if value]) and is_main():
         print(
             f"note: method {distill.method} learns from no images without labels; ignored: "

@@ -45,9 +45,11 @@ class Gallery:
 
     def add_run(self, path: str) -> str:
         "Keep a run by its folder, which is also its name; UserError if it cannot be shown."
-        name = path.strip()
+        name, folder = path.strip(), Path(path.strip()).expanduser()
+        if name in self.ages and self.ages[name].run.resolve() != folder.resolve():
+            name = str(folder.resolve())  # a folder that is called as a method is
         if name not in self.ages:
-            self._add(name, Snapshots(Path(name).expanduser()))
+            self._add(name, Snapshots(folder))
         return name
 
     def images(self, run: str) -> dict:

@@ -52,14 +52,15 @@ def ages_table(
 ) -> pd.DataFrame:  # shares from 0 to 1; a row an age
     """mIoU of both students and their average, CKA, and in how many regions each teaches.
 
-    Read from snapshots/scores.csv if that is there and complete; else computed and written."""
-    path = RunFiles(ages.run).ages_file
+    Read from snapshots/scores.csv if that is there and complete; else computed and written. On
+    another folder of data than the run's own it is computed, and not written."""
+    path, own = RunFiles(ages.run).ages_file, ages.root == ages.config.data.root
     with suppress(OSError, ValueError, KeyError):
         table = pd.read_csv(path)
-        if table["step"].tolist() == ages.steps and len(table.columns) == 7:
+        if own and table["step"].tolist() == ages.steps and len(table.columns) == 7:
             return table
     table = score_ages(ages, scenes)
-    if ages.kept:
+    if own and ages.kept:
         with suppress(OSError):  # a run that is only lent
             write_atomic(path, table.to_csv(index=False, lineterminator="\n"))
     return table
