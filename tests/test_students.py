@@ -104,3 +104,13 @@ def test_a_cnn_that_leaves_out_the_rest_of_an_image_sees_all_of_it(name):
     deep.square().sum().backward()
     assert (image.grad.abs().sum((0, 1)) > 0).all()
     assert not TimmEncoder("mobilenetv2_050").cuts
+
+
+def test_such_a_cnn_is_exported_for_images_of_every_size():
+    encoder, either = TimmEncoder("convnext_atto").eval(), torch.export.Dim.DYNAMIC
+    program = torch.export.export(
+        encoder, (torch.rand(1, 3, 64, 96),), dynamic_shapes={"images": {2: either, 3: either}}
+    ).module()
+    image = torch.rand(1, 3, 75, 93)
+    for one, other in zip(program(image), encoder(image)):
+        assert torch.allclose(one, other, atol=1e-5)

@@ -38,13 +38,15 @@ class TimmEncoder(nn.Module):
         self,
         images,  # (B, 3, H, W), normalised
     ) -> list:  # low at stride 4, deep at the output stride
-        height, width = images.shape[-2:]
+        (height, width), stride = images.shape[-2:], self.output_stride
         if self.cuts:
-            beside, below = -width % self.output_stride, -height % self.output_stride
-            images = F.pad(images, (0, beside, 0, below))
+            images = F.pad(images, (0, -width % stride, 0, -height % stride))
         maps = self.body(images)
-        low = maps[self.low_index]
-        return [low[..., : -(-height // 4), : -(-width // 4)] if self.cuts else low, maps[-1]]
+        low, deep = maps[self.low_index], maps[-1]
+        if self.cuts:  # a slice would tie an exported student to sizes like the example's
+            rows, columns = (torch.arange(-(-n // 4), device=low.device) for n in (height, width))
+            low = low.index_select(-2, rows).index_select(-1, columns)
+        return [low, deep]
 
 
 # %% ../../nbs/kit/students_encoders.ipynb #e8884b4e
