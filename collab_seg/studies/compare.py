@@ -49,6 +49,11 @@ class Paired(NamedTuple):
     p: float  # two-sided paired t test
     flip: float  # exact two-sided sign-flip permutation test
 
+    @property
+    def has_interval(self) -> bool:
+        "With one seed, or with equal differences, there is none."
+        return self.low == self.low  # NaN is not
+
 
 # %% ../../nbs/course/11_luck.ipynb #cell-015
 def paired_test(

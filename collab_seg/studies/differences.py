@@ -75,7 +75,7 @@ def verdict(result, method, reference, least, sure) -> str:
         return "yes"
     if one:
         return "open: one seed" if sure else "yes, in one seed"
-    if result.low != result.low:  # equal differences: there is no interval
+    if not result.has_interval:
         return "open: no spread"
     return "no: the interval reaches 0" if sure else "yes, but the interval reaches 0"
 
@@ -83,8 +83,7 @@ def verdict(result, method, reference, least, sure) -> str:
 # %% ../../nbs/kit/differences.ipynb #cell-014
 def bar_line(text: str, result, met: str) -> dict:
     "What was asked for, what came out, and whether it is met."
-    known = result.low == result.low
-    interval = f"{result.low:+.2f} to {result.high:+.2f}" if known else ""
+    interval = f"{result.low:+.2f} to {result.high:+.2f}" if result.has_interval else ""
     value = f"{result.mean:+.2f}" if result.seeds else ""
     return {
         "bar": text,

@@ -39,7 +39,7 @@ def gap(
     "A mean difference with its 95 % interval, or without one where chance cannot be seen."
     if result.seeds < 2:
         return f"{result.mean:+.2f} (one seed)" if result.seeds else ""
-    if result.low != result.low:
+    if not result.has_interval:
         return f"{result.mean:+.2f} (no spread)"
     return f"{result.mean:+.2f} [{result.low:+.2f}, {result.high:+.2f}]"
 
