@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from collab_seg.core import UserError
 from collab_seg.files import write_atomic
 from collab_seg.training.log import CSVLog
-from collab_seg.training.loop import Training, train
+from collab_seg.training.loop import Training, told_in_one_line, train
 from collab_seg.training.step import task_loss
 from collab_seg.training.stopping import Stopped
 
@@ -140,6 +140,23 @@ def test_a_spoiled_checkpoint_is_one_line(spoil, tmp_path, monkeypatch):
             train(config, run, resume=True, progress=False)
         assert "\n" not in str(error.value)
         assert sorted((path.name, path.read_bytes()) for path in run.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError(104, "Connection reset by peer"),
+        ConnectionRefusedError(111, "Connection refused"),
+        EOFError(),  # it died between its answer and the hand-over of the batch's memory
+        OSError("got end of file during message"),
+        RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whenever_a_data_worker_dies_it_is_named(error, tmp_path):
+    with pytest.raises(UserError) as told, told_in_one_line(tmp_path, True, True):
+        raise error
+    assert "data worker was killed" in str(told.value) and "--resume" in str(told.value)
 
 
 def test_an_image_that_gives_no_finite_loss_is_skipped_and_counted(tmp_path, monkeypatch):

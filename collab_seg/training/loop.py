@@ -170,6 +170,11 @@ def _accident(reason: str, run: Run) -> UserError:
     return UserError(said)
 
 
+def _pipe_gone(error: EOFError | OSError) -> bool:
+    "Whether a data worker died: before it was asked for a batch, when asked, or within one."
+    return isinstance(error, (ConnectionError, EOFError)) or "end of file during" in str(error)
+
+
 # %% ../../nbs/kit/training_loop.ipynb #cell-019
 @contextlib.contextmanager
 def told_in_one_line(run: Run, main: bool, resume: bool):
@@ -182,9 +187,9 @@ def told_in_one_line(run: Run, main: bool, resume: bool):
         if main and not resume:
             leave_nothing(run)
         raise
-    except ConnectionError:  # a data worker's end of the pipe is gone
-        raise _accident(DISTRIBUTED_ERRORS["DataLoader worker"], run) from None
-    except OSError as error:
+    except (EOFError, OSError) as error:
+        if _pipe_gone(error):
+            raise _accident(DISTRIBUTED_ERRORS["DataLoader worker"], run) from None
         raise UserError(
             f"{run} cannot be written ({error.strerror}); what was saved before is whole; "
             f"make room, then: collab-seg train --resume {run}"
