@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -307,11 +308,33 @@ def test_photos_without_labels_that_a_method_does_not_use_are_named(tmp_path, ca
     given = ["train", *TINY, "--steps", "1", "--no-progress", "--out", str(tmp_path / "run")]
     assert cli.main([*given, "--unlabelled", str(photos), "--confidence", "0.9"]) == 0
     said = capsys.readouterr().err
-    assert "note: method collab learns from no images without labels" in said
-    assert "--unlabelled, --confidence" in said and "--method mean_pair" in said
+    assert "note: method collab has no use for --unlabelled, --confidence; " in said
+    assert "--method mean_pair learns from images without labels" in said
     given[-1] += "2"
     assert cli.main([*given, "--unlabelled", str(photos / "gone")]) == 2
     assert "there is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "method, flags, idle",
+    [
+        ("own_mean", "--temperature 4 --ramp 0.1 --reliability entropy", "temperature reliability"),
+        ("ctct", "--ramp 0.1 --teacher-decay 0.9 --confidence 0.5", "ramp teacher-decay"),
+        ("hfd", "--pixel-weight 2 --hfd-weight 2 --teacher mean_pair", "pixel-weight"),
+        ("alone", "--start 0.1 --margin 0.2 --own-views --pseudo-balance", "start margin pseudo"),
+        ("dml", "--peer-weight 2 --temperature 2 --region-size 8", "region-size"),
+        ("selective", "--reliability entropy --margin 0.1 --no-unlabelled-features", ""),
+    ],
+)
+def test_a_flag_that_a_method_has_no_use_for_is_named(method, flags, idle, capsys):
+    """And no other: the terms are asked, so a loss of one's own is known as well."""
+    given = ["train", "--preset", "toy", "--method", method, *flags.split(), "--save-every", "0"]
+    assert cli.main(given) == 2  # a mistake that is found after all flags were looked at
+    said = capsys.readouterr().err
+    named = re.findall(r"--[a-z-]+", said.partition("no use for ")[2].partition(";")[0])
+    named = [flag.removeprefix("--") for flag in named]
+    wanted = ["pseudo-balance" if flag == "pseudo" else flag for flag in idle.split()]
+    assert sorted(named) == sorted(wanted), said
 
 
 # data that has changed

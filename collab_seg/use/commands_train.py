@@ -7,14 +7,15 @@ __all__ = []
 
 # %% ../../nbs/kit/commands_train.ipynb #cell-005
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes, UseAppendAction
 
-from ..config import Config
+from ..config import Config, DistillConfig
 from ..core import UserError
+from ..presets import PRESETS
 from ..training.files import RunFiles
 from .commands_base import ignored_settings, is_main, report_scores
 from .commands_words import flag
@@ -71,31 +72,68 @@ def settings_of(command: NewRun) -> Config:
 
 
 # %% ../../nbs/kit/commands_train.ipynb #5aeb80dc
-def tell_unused(config: Config) -> None:
-    "Say which flags a method does not use, as it learns from no images without labels."
+class Asked:
+    "Settings that note which of them somebody asks for."
+
+    def __init__(self, settings):
+        self.settings, self.names = settings, set()
+
+    def __getattr__(self, name):
+        self.names.add(name)
+        return getattr(self.settings, name)
+
+
+def uses_of_terms(method, terms, losses) -> dict:
+    "What is done with the losses of a method: setting -> whether it matters."
+    from collab_seg.losses.unlabelled import WORDS, PseudoLoss
+
+    pseudo = [loss for loss in losses if isinstance(loss, PseudoLoss)]
+    judged = (WORDS["reliable"], WORDS["random"])
+    ramped = any(term.grow is None for term in terms)
+    return {"method": True, "own_views": True, "weighting": terms, "teacher": method.terms,
+            "start": ramped, "ramp": ramped, "unlabelled_to": pseudo, "pseudo_balance": pseudo,
+            "unlabelled_features": len(method.unlabelled) > 1,
+            "teacher_decay": any(loss.slow for loss in pseudo),
+            "reliability": any(loss.word in judged for loss in pseudo)}  # fmt: skip
+
+
+# %% ../../nbs/kit/commands_train.ipynb #ecf81f97
+def used_settings(distill: DistillConfig) -> set[str]:
+    "What a method has a use for: what its terms ask for, and what is done with such terms."
+    from collab_seg.losses.methods import METHODS, TERMS, known_method
+    from collab_seg.students.build import build_students
+
+    method, asked = METHODS[known_method(distill.method)], Asked(distill)
+    both = build_students(Config().students, 2, seed=0)
+    terms = [TERMS[name] for name in dict.fromkeys(method.terms + method.unlabelled)]
+    losses = [term.build(asked, *both) for term in terms]
+    for term in terms:
+        term.full_weight(asked)
+    uses = uses_of_terms(method, terms, losses)
+    return asked.names | {name for name, use in uses.items() if use}
+
+
+# %% ../../nbs/kit/commands_train.ipynb #2f5c5be0
+def tell_unused(config: Config, usual: Config) -> None:
+    "Say which settings were changed, though the method has no use for them."
     from collab_seg.losses.methods import METHODS, known_method
 
-    data, distill, usual = config.data, config.distill, Config().distill
-    if METHODS[known_method(distill.method)].unlabelled:
-        return
-    if data.unlabelled not in (None, "rest") and not Path(data.unlabelled).is_dir():
+    data, distill = config.data, config.distill
+    learns = METHODS[known_method(distill.method)].unlabelled
+    if not learns and data.unlabelled not in (None, "rest") and not Path(data.unlabelled).is_dir():
         raise UserError(
             f"there is no folder {data.unlabelled}; needed: --unlabelled, a folder of images"
         )
-    given = {
-        "--unlabelled": data.unlabelled,
-        "--unlabelled-split": data.unlabelled_split,
-        "--confidence": distill.confidence is not None,
-        "--unlabelled-to": distill.unlabelled_to != "both",
-    }
-    for name in ("threshold", "targets", "reliability", "unlabelled_features", "teacher_decay"):
-        given["--" + name.replace("_", "-")] = getattr(distill, name) != getattr(usual, name)
-    if (flags := [flag for flag, value in given.items() if value]) and is_main():
-        print(
-            f"note: method {distill.method} learns from no images without labels; ignored: "
-            f"{', '.join(flags)}; --method mean_pair learns from them",
-            file=sys.stderr,
-        )
+    found = [] if learns else [n for n in ("unlabelled", "unlabelled_split") if getattr(data, n)]
+    names = [field.name for field in fields(distill)]
+    changed = [n for n in names if getattr(distill, n) != getattr(usual.distill, n)]
+    if changed:
+        used = used_settings(distill)
+        found += [name for name in changed if name not in used]
+    if found and is_main():
+        flags = ", ".join("--" + name.replace("_", "-") for name in found)
+        why = "" if learns else "; --method mean_pair learns from images without labels"
+        print(f"note: method {distill.method} has no use for {flags}{why}", file=sys.stderr)
 
 
 # %% ../../nbs/kit/commands_train.ipynb #cell-012
@@ -104,7 +142,8 @@ def check_before_training(command, config: Config) -> None:
     from collab_seg.data.sources import open_source
 
     open_source(config.data).load(config.data.root, "val")
-    tell_unused(config)
+    if not command.resume:
+        tell_unused(config, PRESETS[command.preset] if command.preset else Config())
     if command.save_every < 1 or command.time_limit < 0:
         raise UserError(
             f"save_every is {command.save_every}, time_limit {command.time_limit}; "
