@@ -190,7 +190,7 @@ class Guesser(nn.Module):
         self.unlabelled = [
             name
             for name in method.unlabelled
-            if distill.unlabelled_features or losses[name] is pseudo
+            if losses[name] is pseudo or distill.unlabelled_features
         ]
         self.balanced, self.slow = distill.pseudo_balance, None
         only_teaches = {"both": (), "cnn": ("vit",), "vit": ("cnn",)}

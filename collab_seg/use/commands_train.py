@@ -9,11 +9,12 @@ __all__ = []
 import sys
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes, UseAppendAction
 
-from ..config import Config, DistillConfig
+from ..config import Config
 from ..core import UserError
 from ..presets import PRESETS
 from ..training.files import RunFiles
@@ -83,34 +84,24 @@ class Asked:
         return getattr(self.settings, name)
 
 
-def uses_of_terms(method, terms, losses) -> dict:
-    "What is done with the losses of a method: setting -> whether it matters."
-    from collab_seg.losses.unlabelled import WORDS, PseudoLoss
-
-    pseudo = [loss for loss in losses if isinstance(loss, PseudoLoss)]
-    judged = (WORDS["reliable"], WORDS["random"])
-    ramped = any(term.grow is None for term in terms)
-    return {"method": True, "own_views": True, "weighting": terms, "teacher": method.terms,
-            "start": ramped, "ramp": ramped, "unlabelled_to": pseudo, "pseudo_balance": pseudo,
-            "unlabelled_features": len(method.unlabelled) > 1,
-            "teacher_decay": any(loss.slow for loss in pseudo),
-            "reliability": any(loss.word in judged for loss in pseudo)}  # fmt: skip
-
-
-# %% ../../nbs/kit/commands_train.ipynb #ecf81f97
-def used_settings(distill: DistillConfig) -> set[str]:
-    "What a method has a use for: what its terms ask for, and what is done with such terms."
-    from collab_seg.losses.methods import METHODS, TERMS, known_method
+# %% ../../nbs/kit/commands_train.ipynb #8522d908
+def used_settings(config: Config) -> set[str]:
+    "What a method has a use for: what its losses and teachers ask for, and what is done to them."
+    from collab_seg.losses.methods import METHODS, TERMS, method_losses, term_weight
     from collab_seg.students.build import build_students
+    from collab_seg.training.unlabelled import Guesser
 
-    method, asked = METHODS[known_method(distill.method)], Asked(distill)
-    both = build_students(Config().students, 2, seed=0)
-    terms = [TERMS[name] for name in dict.fromkeys(method.terms + method.unlabelled)]
-    losses = [term.build(asked, *both) for term in terms]
-    for term in terms:
-        term.full_weight(asked)
-    uses = uses_of_terms(method, terms, losses)
-    return asked.names | {name for name, use in uses.items() if use}
+    asked, both = Asked(config.distill), build_students(Config().students, 2, seed=0)
+    losses = method_losses(SimpleNamespace(distill=asked, optim=config.optim), *both)
+    for name in losses:
+        term_weight(name, asked)
+    method = METHODS[asked.method]
+    if method.unlabelled:
+        Guesser(*both, losses, asked)
+    ramped = any(TERMS[name].grow is None for name in losses)
+    more = {"own_views": True, "weighting": losses, "teacher": method.terms,
+            "start": ramped, "ramp": ramped}  # fmt: skip
+    return asked.names | {name for name, use in more.items() if use}
 
 
 # %% ../../nbs/kit/commands_train.ipynb #2f5c5be0
@@ -128,7 +119,7 @@ def tell_unused(config: Config, usual: Config) -> None:
     names = [field.name for field in fields(distill)]
     changed = [n for n in names if getattr(distill, n) != getattr(usual.distill, n)]
     if changed:
-        used = used_settings(distill)
+        used = used_settings(config)
         found += [name for name in changed if name not in used]
     if found and is_main():
         flags = ", ".join("--" + name.replace("_", "-") for name in found)
