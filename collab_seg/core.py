@@ -149,8 +149,8 @@ def resize_label(
     import torch.nn.functional as F
 
     flat = label.reshape(1, -1, *label.shape[-2:])
-    small = F.interpolate(flat.to(torch.uint8), size=tuple(size), mode="nearest-exact")
-    return small.reshape(*label.shape[:-2], *size).to(label.dtype)
+    resized = F.interpolate(flat.to(torch.uint8), size=tuple(size), mode="nearest-exact")
+    return resized.reshape(*label.shape[:-2], *size).to(label.dtype)
 
 
 # %% ../nbs/kit/core.ipynb #a1a300e2

@@ -323,12 +323,15 @@ def test_photos_without_labels_that_a_method_does_not_use_are_named(tmp_path, ca
         ("hfd", "--pixel-weight 2 --hfd-weight 2 --teacher mean_pair", "pixel-weight"),
         ("alone", "--start 0.1 --margin 0.2 --own-views --pseudo-balance", "start margin pseudo"),
         ("dml", "--peer-weight 2 --temperature 2 --region-size 8", "region-size"),
-        ("selective", "--reliability entropy --margin 0.1 --no-unlabelled-features", ""),
+        ("pixel", "--unlabelled-batch 2 --translator-lr 1e-3", "unlabelled-batch translator-lr"),
+        ("region", "--translator-lr 1e-3 --region-size 8", ""),
+        ("selective", "--reliability entropy --unlabelled-batch 2 --no-unlabelled-features", ""),
     ],
 )
-def test_a_flag_that_a_method_has_no_use_for_is_named(method, flags, idle, capsys):
+def test_a_flag_that_a_method_has_no_use_for_is_named(method, flags, idle, tmp_path, capsys):
     """And no other: the terms are asked, so a loss of one's own is known as well."""
-    given = ["train", "--preset", "toy", "--method", method, *flags.split(), "--save-every", "0"]
+    (tmp_path / "config.json").write_text("of a run that is there already")
+    given = ["train", "--preset", "toy", "--method", method, *flags.split(), "--out", str(tmp_path)]
     assert cli.main(given) == 2  # a mistake that is found after all flags were looked at
     said = capsys.readouterr().err
     named = re.findall(r"--[a-z-]+", said.partition("no use for ")[2].partition(";")[0])

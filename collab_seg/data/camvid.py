@@ -68,11 +68,11 @@ def find_camvid(root, split: str) -> tuple[list, list]:
 def load_camvid(root, split: str):
     "A CamVid split as a datasets.Dataset; a UserError names a folder or a file that is missing."
     part = f" ({split})" * (_part(split) != split)
-    at = folder_of(root, "camvid")
-    rows = None if part else plain_pairs(at / split, at / f"{split}annot")
+    top = folder_of(root, "camvid")
+    rows = None if part else plain_pairs(top / split, top / f"{split}annot")
     if rows is not None:
         return rows
-    return load_pairs(find_camvid(root, split), f"{at / _part(split)}{part}")
+    return load_pairs(find_camvid(root, split), f"{top / _part(split)}{part}")
 
 
 # %% ../../nbs/kit/camvid.ipynb #cell-019

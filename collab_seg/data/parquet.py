@@ -71,7 +71,7 @@ class SmallerRows:
     def __init__(self, source: Source, rows, short_side: int):
         self.source, self.rows, self.short_side = source, rows, short_side
         self.scenes = Scenes(source, "", size=short_side, rows=rows, cache=False)
-        self.small = 0  # so many pictures were small already
+        self.unchanged = 0  # so many pictures were small enough already
 
     def __len__(self):
         return len(self.rows)
@@ -82,7 +82,7 @@ class SmallerRows:
             image, label = self.scenes[row]
             image = _as_png(row["image"], image.permute(1, 2, 0).numpy())
             return {"image": image, "label": _as_png(row["label"], label.numpy())}
-        self.small += 1
+        self.unchanged += 1
         return row | {"label": _as_png(row["label"], read_pair(self.source, row)[1])}
 
 
@@ -172,8 +172,8 @@ def write_splits(
 # %% ../../nbs/kit/data_parquet.ipynb #size-note
 def _say_small(tables: dict) -> None:
     "One line about the pictures that had no need to be made smaller."
-    asked = [rows for rows in tables.values() if isinstance(rows, SmallerRows)]
-    if small := sum(rows.small for rows in asked):
-        said = f"{small} of {sum(map(len, asked))} images are stored at their own size"
-        side = asked[0].short_side
+    smaller = [rows for rows in tables.values() if isinstance(rows, SmallerRows)]
+    if unchanged := sum(rows.unchanged for rows in smaller):
+        said = f"{unchanged} of {sum(map(len, smaller))} images are stored at their own size"
+        side = smaller[0].short_side
         print(f"note: {said}: a shorter side of {side} or less is not enlarged", file=sys.stderr)

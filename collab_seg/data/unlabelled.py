@@ -251,10 +251,10 @@ def open_unlabelled(
     "The images without labels that the settings mean; UserError if they mean none."
     rows = unlabelled_rows(data, source)
     seen = rows.head() if isinstance(rows, StreamedRows) else rows
-    small = list(filter(None, (_is_small(seen[n], data) for n in spread(len(seen), 24))))
-    if small:
-        crop, first = "x".join(map(str, data.crop)), f"such as {small[0]}"
-        said = f"{len(small)} of {min(len(seen), 24)} images without labels that were looked at"
+    padded = list(filter(None, (_is_small(seen[n], data) for n in spread(len(seen), 24))))
+    if padded:
+        crop, first = "x".join(map(str, data.crop)), f"such as {padded[0]}"
+        said = f"{len(padded)} of {min(len(seen), 24)} images without labels that were looked at"
         say_once(f"{said} are smaller than the crop {crop}, {first}; they are padded with void")
     return UnlabelledScenes(rows, data.read_size, data.cache, data.cache_mb)
 
@@ -265,8 +265,8 @@ def _is_small(row, data: DataConfig) -> str | None:
     height, width = upright_size(row["image"], whole=False)
     shape = read_shape(height, width, data.read_size)
     name = Path(row["image"]["path"] or "one").name
-    small = any(map(int.__lt__, shape, data.crop))
-    return f"{name}, read at {'x'.join(map(str, shape))}" if small else None
+    padded = any(map(int.__lt__, shape, data.crop))
+    return f"{name}, read at {'x'.join(map(str, shape))}" if padded else None
 
 
 # %% ../../nbs/kit/data_unlabelled.ipynb #cell-030

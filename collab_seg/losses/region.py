@@ -63,14 +63,12 @@ def region_cosine(own, peer, valid, size):
     return 1 - (unit(a) * unit(b)).sum(1)
 
 
-# %% ../../nbs/course/05_region_bsd.ipynb #cell-027
 def region_mse(own, peer, valid, size):
     "Squared distance between the mean features of a region, scaled to length 1."
     (a, _), (b, _) = (region_mean(x, valid, size) for x in (own, peer))
     return (unit(a) - unit(b)).square().sum(1)
 
 
-# %% ../../nbs/course/05_region_bsd.ipynb #cell-028
 def region_cells(own, peer, valid, size):
     "1 - cosine cell by cell, averaged over the valid cells of a region."
     return region_mean(1 - (unit(own) * unit(peer)).sum(1, keepdim=True), valid, size)[0][:, 0]

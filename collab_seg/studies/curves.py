@@ -55,12 +55,12 @@ def lines_figure(kept, titles: dict, ylabel: str):
     figure, axes = panels(len(titles), 3.2)
     # The best peer may be a variation, which is no plain method.
     methods = list(dict.fromkeys([*plain_methods(kept.method), *kept.method]))
-    look = {"hue": "method", "style": "method", "hue_order": methods, "style_order": methods}
-    look |= {"palette": seaborn.color_palette("colorblind", len(methods)), "markers": True}
-    look |= {"markevery": 0.1, "markersize": 6, "err_kws": {"alpha": 0.12}}
+    style = {"hue": "method", "style": "method", "hue_order": methods, "style_order": methods}
+    style |= {"palette": seaborn.color_palette("colorblind", len(methods)), "markers": True}
+    style |= {"markevery": 0.1, "markersize": 6, "err_kws": {"alpha": 0.12}}
     for axis, (column, title) in zip(axes, titles.items()):
         first = axis is axes[0]
-        seaborn.lineplot(kept, x="step", y=column, errorbar="sd", ax=axis, legend=first, **look)
+        seaborn.lineplot(kept, x="step", y=column, errorbar="sd", ax=axis, legend=first, **style)
         axis.set(title=title, ylabel=ylabel)
     legend_beside(figure, axes[0])
     ends = "; ".join(f"{title}: {at_the_end(kept, column)}" for column, title in titles.items())
@@ -102,8 +102,8 @@ def _draw_flow(axis, kept, unit, legend) -> list[str]:
     ends = []
     for way, who, colour, dashes in FLOWS:
         if (column := f"{unit}_share_{way}") in kept:
-            look = {"color": colour, "linestyle": dashes, "label": who, "legend": legend}
-            seaborn.lineplot(kept, x="step", y=column, errorbar="sd", ax=axis, **look)
+            style = {"color": colour, "linestyle": dashes, "label": who, "legend": legend}
+            seaborn.lineplot(kept, x="step", y=column, errorbar="sd", ax=axis, **style)
             ends.append(f"{unit}s, {who}: {at_the_end(kept, column)}")
     return ends
 

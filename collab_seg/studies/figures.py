@@ -90,9 +90,9 @@ def students_figure(rows, curves=None):
     axis.axhline(0, color=GREY, linestyle=":", zorder=0)
     axis.axvline(0, color=GREY, linestyle=":", zorder=0)
     groups = [name for name in MARKERS if name in set(gains.group)]
-    look = {"hue": "group", "style": "group", "hue_order": groups, "markers": MARKERS, "s": 70}
-    look["palette"] = seaborn.color_palette("colorblind", len(groups))
-    seaborn.scatterplot(gains, x="cnn", y="vit", ax=axis, **look)
+    style = {"hue": "group", "style": "group", "hue_order": groups, "markers": MARKERS, "s": 70}
+    style["palette"] = seaborn.color_palette("colorblind", len(groups))
+    seaborn.scatterplot(gains, x="cnn", y="vit", ax=axis, **style)
     axis.set(xlabel="CNN: mIoU minus alone's", ylabel="ViT: mIoU minus alone's")
     legend_beside(figure, axis)
     named = list(gains[gains.named][["cnn", "vit"]].itertuples())
@@ -109,9 +109,9 @@ def _draw_setting(axis, rows, points, legend):
     import seaborn  # slow, and only needed where something is drawn
 
     runs = same_seeds(rows[rows.student != "average"], points)
-    look = {"hue": "student", "hue_order": ["cnn", "vit"], "palette": [BLUE, ORANGE]}
-    look |= {"markers": ["o", "s"], "linestyles": "none", "errorbar": "sd", "dodge": 0.25}
-    seaborn.pointplot(runs, x="value", y="miou", ax=axis, legend=legend, **look)
+    style = {"hue": "student", "hue_order": ["cnn", "vit"], "palette": [BLUE, ORANGE]}
+    style |= {"markers": ["o", "s"], "linestyles": "none", "errorbar": "sd", "dodge": 0.25}
+    seaborn.pointplot(runs, x="value", y="miou", ax=axis, legend=legend, **style)
     drawn = [line.label == line.base for line in points.itertuples() if line.value in {*runs.value}]
     if True in drawn:  # the default has runs of the seeds with which the setting was varied
         axis.axvline(drawn.index(True), color=GREY, linestyle=":", zorder=0)

@@ -169,12 +169,12 @@ def _check_images(run: PlannedRun, out: Path, same: set):
     "UserError if a run has begun with other images or weights than it would find now."
     files, data = run_files(run, out), run.config.data
     known = [path.read_bytes() for path in (files.data_file, files.classes_file) if path.exists()]
-    asked = data, run.config.distill.method, run.config.students, *known
-    if asked not in same:  # runs of one study mostly have the same: the images are listed once
+    seen = data, run.config.distill.method, run.config.students, *known
+    if seen not in same:  # runs of one study mostly have the same: the images are listed once
         source = open_source(data)
         same_data(files, data, source, unlabelled_images(run.config, source))
         same_weights(files, run.config.students)
-        same.add(asked)
+        same.add(seen)
 
 
 # %% ../../nbs/kit/studies_state.ipynb #cell-028

@@ -137,8 +137,8 @@ def too_large_here(config: Config) -> bool:
 # %% ../../nbs/kit/training_cost.ipynb #cell-026
 def few_steps(config: Config, batch_size: int = 2, steps: int = 3) -> dict:
     "Train a few steps here at full crop; seconds of a step, and this process's most memory."
-    small = {"steps": steps, "batch_size": batch_size, "sync_batchnorm": False}
-    optim = dataclasses.replace(config.optim, **small)
+    few = {"steps": steps, "batch_size": batch_size, "sync_batchnorm": False}
+    optim = dataclasses.replace(config.optim, **few)
     students = dataclasses.replace(config.students, cnn_weights=None, vit_weights=None)
     data = dataclasses.replace(config.data, workers=0)
     short = Config(data, students, config.distill, optim)

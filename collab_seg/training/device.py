@@ -146,8 +146,8 @@ def peak_mb(device="cpu") -> int:
     if torch.device(device).type == "cuda":
         return torch.cuda.max_memory_allocated(device) // 2**20
     with suppress(OSError, IndexError):  # no such file, or no such line
-        told = Path("/proc/self/status").read_text().partition("VmHWM:")[2]
-        return int(told.split()[0]) // 2**10
+        status = Path("/proc/self/status").read_text().partition("VmHWM:")[2]
+        return int(status.split()[0]) // 2**10
     try:
         import resource  # Windows has none
     except ImportError:

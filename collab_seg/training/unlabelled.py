@@ -90,8 +90,8 @@ class ClassShares(nn.Module):
     def add(self, target, maps: dict) -> dict:  # labels (B, H, W); masks, and targets (B, K, h, w)
         "Count a batch; how far both have come apart, from 0 (alike) to 1 (no class in common)."
         self.labels = self.labels.lerp(self._share(target), 1 - self.decay)
-        ways, told = ("to_cnn", "to_vit"), maps["targets"]
-        named = [torch.where(maps[w], t.argmax(1), IGNORE_INDEX) for w, t in zip(ways, told)]
+        ways, targets = ("to_cnn", "to_vit"), maps["targets"]
+        named = [torch.where(maps[w], t.argmax(1), IGNORE_INDEX) for w, t in zip(ways, targets)]
         shares = torch.stack([self._share(label) for label in named])
         # a batch without a sure pixel names nothing, and says nothing of the classes
         some = (shares.sum(1, keepdim=True) > 0).float()
@@ -231,9 +231,9 @@ class Guesser(nn.Module):
         results: dict,  # name -> what a loss gave on the images without
     ) -> dict:  # name -> scalar, for the log
         "How far the classes of the pseudo-labels are from those of labels (B, H, W)."
-        told = next(result.maps for result in results.values() if "targets" in result.maps)
+        maps = next(result.maps for result in results.values() if "targets" in result.maps)
         named = {"unlabelled/reliability_auc": self.judges.auc} if self.judges else {}
-        return self.shares.add(target, told) | named
+        return self.shares.add(target, maps) | named
 
     def results(
         self,

@@ -16,6 +16,7 @@ from tyro.conf import OmitArgPrefixes, UseAppendAction
 
 from ..config import Config
 from ..core import UserError
+from ..limits import check_config
 from ..presets import PRESETS
 from ..training.files import RunFiles
 from .commands_base import ignored_settings, is_main, report_scores
@@ -73,14 +74,14 @@ def settings_of(command: NewRun) -> Config:
 
 
 # %% ../../nbs/kit/commands_train.ipynb #5aeb80dc
-class Asked:
-    "Settings that note which of them somebody asks for."
+class Watched:
+    "Settings that note which of them are read."
 
     def __init__(self, settings):
-        self.settings, self.names = settings, set()
+        self.settings, self.read = settings, set()
 
     def __getattr__(self, name):
-        self.names.add(name)
+        self.read.add(name)
         return getattr(self.settings, name)
 
 
@@ -91,17 +92,18 @@ def used_settings(config: Config) -> set[str]:
     from collab_seg.students.build import build_students
     from collab_seg.training.unlabelled import Guesser
 
-    asked, both = Asked(config.distill), build_students(Config().students, 2, seed=0)
-    losses = method_losses(SimpleNamespace(distill=asked, optim=config.optim), *both)
+    distill, pair = Watched(config.distill), build_students(Config().students, 2, seed=0)
+    losses = method_losses(SimpleNamespace(distill=distill, optim=config.optim), *pair)
     for name in losses:
-        term_weight(name, asked)
-    method = METHODS[asked.method]
+        term_weight(name, distill)
+    method = METHODS[distill.method]
     if method.unlabelled:
-        Guesser(*both, losses, asked)
+        Guesser(*pair, losses, distill)
     ramped = any(TERMS[name].grow is None for name in losses)
     more = {"own_views": True, "weighting": losses, "teacher": method.terms,
-            "start": ramped, "ramp": ramped}  # fmt: skip
-    return asked.names | {name for name, use in more.items() if use}
+            "start": ramped, "ramp": ramped, "unlabelled_batch": method.unlabelled,
+            "translator_lr": any([*loss.parameters()] for loss in losses.values())}  # fmt: skip
+    return distill.read | {name for name, use in more.items() if use}
 
 
 # %% ../../nbs/kit/commands_train.ipynb #2f5c5be0
@@ -116,25 +118,26 @@ def tell_unused(config: Config, usual: Config) -> None:
             f"there is no folder {data.unlabelled}; needed: --unlabelled, a folder of images"
         )
     found = [] if learns else [n for n in ("unlabelled", "unlabelled_split") if getattr(data, n)]
-    names = [field.name for field in fields(distill)]
-    changed = [n for n in names if getattr(distill, n) != getattr(usual.distill, n)]
+    settings = [(distill, usual.distill, field.name) for field in fields(distill)]
+    both = config.optim, usual.optim
+    settings += [(*both, name) for name in ("unlabelled_batch", "translator_lr")]
+    changed = [name for new, old, name in settings if getattr(new, name) != getattr(old, name)]
     if changed:
         used = used_settings(config)
         found += [name for name in changed if name not in used]
     if found and is_main():
         flags = ", ".join("--" + name.replace("_", "-") for name in found)
-        why = "" if learns else "; --method mean_pair learns from images without labels"
+        about_images = not learns and any("unlabelled" in name for name in found)
+        why = "; --method mean_pair learns from images without labels" * about_images
         print(f"note: method {distill.method} has no use for {flags}{why}", file=sys.stderr)
 
 
 # %% ../../nbs/kit/commands_train.ipynb #cell-012
 def check_before_training(command, config: Config) -> None:
-    "UserError for what must not wait for the end: no validation images, a wrong number."
+    "UserError for what must not wait for the end: a wrong number, no validation images."
     from collab_seg.data.sources import open_source
 
-    open_source(config.data).load(config.data.root, "val")
-    if not command.resume:
-        tell_unused(config, PRESETS[command.preset] if command.preset else Config())
+    check_config(config)
     if command.save_every < 1 or command.time_limit < 0:
         raise UserError(
             f"save_every is {command.save_every}, time_limit {command.time_limit}; "
@@ -142,6 +145,9 @@ def check_before_training(command, config: Config) -> None:
         )
     if command.snapshots < 0:
         raise UserError(f"snapshots is {command.snapshots}; needed: 0 or more")
+    open_source(config.data).load(config.data.root, "val")
+    if not command.resume:
+        tell_unused(config, PRESETS[command.preset] if command.preset else Config())
 
 
 # %% ../../nbs/kit/commands_train.ipynb #cell-013

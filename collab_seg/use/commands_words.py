@@ -81,13 +81,13 @@ def name_values(
 ) -> type:  # the same
     "Let `--help` name the values of a command's flags, its own and those it inherits."
     for part in filter(dataclasses.is_dataclass, command.__mro__):
-        told = dict(inspect.get_annotations(part))
-        for name, kind in told.items():
+        kinds = dict(inspect.get_annotations(part))
+        for name, kind in kinds.items():
             bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
             known = any(isinstance(one, type(flag(None))) for one in get_args(kind)[1:])
             if not known and (shown := value_name(name, bare)):
-                told[name] = Annotated[kind, flag(shown)]
-        part.__annotations__ = told
+                kinds[name] = Annotated[kind, flag(shown)]
+        part.__annotations__ = kinds
     return command
 
 

@@ -86,8 +86,8 @@ def change_video(path, out, change, progress: bool = True) -> Path:
         av.open(str(part), "w", format="mp4") as new,
     ):
         seen = first_stream(film, path)
-        told = {"desc": Path(path).name, "total": seen.frames or None, "unit": "frame"}
-        for frame in tqdm(film.decode(seen), **told, disable=not progress):
+        bar = {"desc": Path(path).name, "total": seen.frames or None, "unit": "frame"}
+        for frame in tqdm(film.decode(seen), **bar, disable=not progress):
             shown = change(upright(frame))
             stream = stream or video_stream(new, seen.average_rate, shown.shape)
             shown = shown[: stream.height, : stream.width]
