@@ -12,6 +12,9 @@ __all__ = [
     "plain",
     "UserError",
     "one_of",
+    "is_main",
+    "say",
+    "say_once",
     "derive_seed",
     "seed_everything",
     "upsample",
@@ -23,6 +26,9 @@ __all__ = [
 # %% ../nbs/kit/core.ipynb #cell-005
 import hashlib
 import math
+import os
+import sys
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 
@@ -83,6 +89,29 @@ def one_of(
     if value in known:
         return value
     raise UserError(f"{name} is {value!r}; known: {', '.join(map(str, known))}")
+
+
+# %% ../nbs/kit/core.ipynb #5073eb09
+def is_main() -> bool:
+    "Is this the process that writes and speaks? The only one, or the first of several."
+    return os.environ.get("RANK", "0") == "0"
+
+
+# %% ../nbs/kit/core.ipynb #5ec75bd2
+def say(
+    note: str,  # one line
+) -> None:
+    "Tell the user something, on standard error; of several processes, one does."
+    if is_main():
+        print(f"note: {note}", file=sys.stderr)
+
+
+@lru_cache(maxsize=256)
+def say_once(
+    note: str,  # one line
+) -> None:
+    "The same, once a process."
+    say(note)
 
 
 # %% ../nbs/kit/core.ipynb #cell-020

@@ -11,11 +11,11 @@ from conftest import tiny_config
 from PIL import Image
 
 from collab_seg.config import Config, DataConfig, ImageConfig
-from collab_seg.core import UserError
+from collab_seg.core import UserError, say_once
 from collab_seg.data.check import check_report
 from collab_seg.data.folder import find_folder
 from collab_seg.data.hub import read_hf
-from collab_seg.data.layouts import in_val, pair_names, say_once, split_of
+from collab_seg.data.layouts import in_val, pair_names, split_of
 from collab_seg.data.pairs import list_images
 from collab_seg.data.parquet import convert
 from collab_seg.data.reading import undecoded

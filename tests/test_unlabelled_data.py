@@ -14,12 +14,11 @@ from conftest import tiny_config
 from PIL import Image
 
 from collab_seg.config import DataConfig
-from collab_seg.core import UserError
+from collab_seg.core import UserError, say_once
 from collab_seg.data import reading
 from collab_seg.data.base import image_paths
 from collab_seg.data.check import check_before, check_report
 from collab_seg.data.hub import read_hf
-from collab_seg.data.layouts import say_once
 from collab_seg.data.scenes import Scenes, chosen, labelled_rows
 from collab_seg.data.sources import open_source
 from collab_seg.data.unlabelled import check_unlabelled, open_unlabelled

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import sys
 import unicodedata
 from collections import Counter
 from functools import partial
@@ -20,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..config import ImageConfig
-from ..core import IGNORE_INDEX, UserError, plain
+from ..core import IGNORE_INDEX, UserError, plain, say
 from .base import Source, is_own
 from .classes import LABEL_FIELDS
 from .pairs import MissingSplit, Problem, each_row, problem_of, same_size
@@ -261,7 +260,7 @@ def check_before(
             more = f" ({place}; collab-seg data check lists them all)" * (len(problems) > 1)
             raise UserError(problems[0].file + more)
         for note in notes if is_own(source) else ():  # what a benchmark lacks, its users know
-            print(f"note: {note}", file=sys.stderr)
+            say(note)
 
 
 # %% ../../nbs/kit/data_check.ipynb #cell-025

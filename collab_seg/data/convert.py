@@ -6,14 +6,13 @@
 __all__ = ["convert_foreign"]
 
 # %% ../../nbs/kit/data_convert.ipynb #cell-003
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
 from ..config import ImageConfig
-from ..core import IGNORE_INDEX, UserError, one_of, plain
+from ..core import IGNORE_INDEX, UserError, one_of, plain, say
 from .base import Source
 from .benchmarks import voc_palette
 from .classes import labels_of
@@ -150,6 +149,6 @@ def _say_the_rest(found: Outlines, rows: dict[str, DrawnRows]) -> None:
     if found.rest != IGNORE_INDEX:
         kind = f"class {found.rest}, {found.classes[found.rest]}"
     more = f"; {bare} of {len(pictures)} images have no outline" if bare else ""
-    print(f"note: pixels outside of every outline are {plain(kind, 60)}{more}", file=sys.stderr)
+    say(f"pixels outside of every outline are {plain(kind, 60)}{more}")
     if said := _counted(found.left_out):
-        print(f"note: left out: {plain('; '.join(said))}", file=sys.stderr)
+        say(f"left out: {plain('; '.join(said))}")

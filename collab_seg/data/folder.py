@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from ..config import ImageConfig
-from ..core import plain
+from ..core import plain, say_once
 from .base import Source, register_own
 from .classes import own_labels
 from ..data.layouts import (
@@ -22,7 +22,6 @@ from ..data.layouts import (
     in_val,
     is_called,
     pair_names,
-    say_once,
     split_entry,
 )
 from ..data.pairs import (

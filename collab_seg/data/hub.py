@@ -13,10 +13,10 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from ..config import ImageConfig
-from ..core import UserError, one_of
+from ..core import UserError, one_of, say_once
 from .base import Source, image_paths, register_own, with_label
 from .classes import LABEL_FIELDS, labels_from, own_labels
-from .layouts import SPLIT_NAMES, in_val, say_once
+from .layouts import SPLIT_NAMES, in_val
 from .pairs import IMAGE_ENDINGS, MissingSplit
 from .reading import undecoded
 from .stream import beside, streamed_splits

@@ -9,7 +9,6 @@ __all__ = ["read_labelme"]
 import base64
 import io
 import math
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from ..config import ImageConfig
-from ..core import UserError, plain
+from ..core import UserError, plain, say
 from .classes import class_lines
 from .layouts import parts_of
 from ..data.outlined import (
@@ -135,11 +134,8 @@ def _labelme_names(settings: ImageConfig, root: Path, shapes: list[dict]) -> lis
     special = [name for name in ("__ignore__", "_background_") if name in there]
     if not settings.classes and not (root / "classes.txt").is_file():
         names = [name for name in there if name not in special]
-        print(
-            f"note: classes in the order of their names: {plain(', '.join(names), 300)}; "
-            "--classes sets another",
-            file=sys.stderr,
-        )
+        shown = plain(", ".join(names), 300)
+        say(f"classes in the order of their names: {shown}; --classes sets another")
         return special + names
     listed = [line.name for line in class_lines(settings)]
     if unknown := [name for name in there if name not in (*listed, *special)]:

@@ -7,13 +7,11 @@ __all__ = ["in_val", "find_parts", "pair_names"]
 
 # %% ../../nbs/kit/data_layouts.ipynb #cell-003
 import os
-import sys
 import unicodedata
-from functools import lru_cache
 from pathlib import Path
 
 from ..config import ImageConfig
-from ..core import UserError, derive_seed, plain
+from ..core import UserError, derive_seed, plain, say_once
 from .pairs import IMAGE_ENDINGS, MissingSplit
 
 # %% ../../nbs/kit/data_layouts.ipynb #cell-006
@@ -155,13 +153,6 @@ def _split_parts(images: Path, labels: Path) -> dict[str, tuple[Path, Path]]:
         count = f"{len(loose)} image{'s' * (len(loose) > 1)} of {images}"
         say_once(f"{count} beside the folders of splits not used, such as {loose[0].name}")
     return {split: (at, of_labels.get(split, labels / at.name)) for split, at in of_images.items()}
-
-
-# %% ../../nbs/kit/data_layouts.ipynb #cell-022
-@lru_cache(maxsize=256)
-def say_once(note: str) -> None:
-    "A line about what was detected, once a process."
-    print(f"note: {note}", file=sys.stderr)
 
 
 # %% ../../nbs/kit/data_layouts.ipynb #cell-024

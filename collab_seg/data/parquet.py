@@ -10,13 +10,12 @@ import contextlib
 import json
 import os
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from ..core import UserError
+from ..core import UserError, say
 from .base import Source, pair_features
 from .classes import labels_of
 from .hub import LABELS_FILE
@@ -176,4 +175,4 @@ def _say_small(tables: dict) -> None:
     if unchanged := sum(rows.unchanged for rows in smaller):
         said = f"{unchanged} of {sum(map(len, smaller))} images are stored at their own size"
         side = smaller[0].short_side
-        print(f"note: {said}: a shorter side of {side} or less is not enlarged", file=sys.stderr)
+        say(f"{said}: a shorter side of {side} or less is not enlarged")

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from ..config import ImageConfig
-from ..core import UserError, one_of, plain, resize_label
+from ..core import UserError, one_of, plain, resize_label, say_once
 from .base import Source, as_dataset, image_paths, with_label
-from .layouts import Called, bare_parts, say_once
+from .layouts import Called, bare_parts
 from .pairs import first_problem
 from .reading import read_pair, read_shape, resize_image, undecoded
 from .stream import StreamedRows

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from ..config import DataConfig, ImageConfig
-from ..core import UserError
+from ..core import UserError, say_once
 from .base import Source, as_dataset, image_paths
 from .check import problem_lines
-from .layouts import LABEL_DIRS, pair_names, say_once
+from .layouts import LABEL_DIRS, pair_names
 from .pairs import RealPaths, each_row, list_images, problem_of
 from ..data.reading import (
     decoding,

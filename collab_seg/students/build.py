@@ -6,8 +6,6 @@
 __all__ = ["add_architecture", "build_students"]
 
 # %% ../../nbs/kit/students_build.ipynb #cell-003
-import os
-import sys
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,7 +15,7 @@ import timm
 import torch
 
 from ..config import StudentConfig
-from ..core import MEAN, STD, UserError, derive_seed, one_of
+from ..core import MEAN, STD, UserError, derive_seed, one_of, say
 from .base import Student
 from .weights import load_encoder, load_student, whole_student
 
@@ -93,12 +91,6 @@ class WeightsFile:
 
 
 # %% ../../nbs/kit/students_build.ipynb #cell-020
-def _tell(note: str) -> None:
-    "Say it once, however many processes there are."
-    if os.environ.get("RANK", "0") == "0":
-        print(f"note: {note}", file=sys.stderr)
-
-
 def _load_trained(student, place, found, classes, config) -> bool:
     "Load a student of ours, if that is what was found; its head if it knows these classes. Was it?"
     if (weights := whole_student(found.file)) is None:
@@ -106,7 +98,7 @@ def _load_trained(student, place, found, classes, config) -> bool:
     learnt = found.classes() if classes else None
     same = learnt is None or learnt == [*classes]
     if not load_student(student, weights, str(found.file), same):
-        _tell(
+        say(
             f"the {place} begins with encoder and decoder of {found.file}; "
             "its head knows other classes and starts anew"
         )
@@ -114,7 +106,7 @@ def _load_trained(student, place, found, classes, config) -> bool:
     for name in ("output_stride", "aspp_rates") if before else ():  # they have no tensors
         was, now = getattr(before, name), getattr(config, name)
         if was != now:
-            _tell(f"the {place} of {found.file} learnt with {name} {was}, and now it is {now}")
+            say(f"the {place} of {found.file} learnt with {name} {was}, and now it is {now}")
     return True
 
 
@@ -122,7 +114,7 @@ def _tell_normalisation(name: str, place: str, file) -> None:
     "Say so where a network's published weights want images normalised otherwise than ours."
     known = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     if known and (tuple(known.mean), tuple(known.std)) != (MEAN, STD):
-        _tell(
+        say(
             f"{file} is taken for weights that learnt from images normalised as ours; those that "
             f"timm has of {name} did not (mean {known.mean}, deviation {known.std}); needed for "
             f"these: --{place}-weights imagenet"

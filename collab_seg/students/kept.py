@@ -8,7 +8,6 @@ __all__ = ["keep_maps"]
 # %% ../../nbs/kit/students_kept.ipynb #a581d5e9
 import functools
 import hashlib
-import sys
 from pathlib import Path
 
 import torch
@@ -16,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
-from ..core import UserError
+from ..core import UserError, say
 from ..files import cache_folder, write_atomic
 
 
@@ -60,9 +59,7 @@ class KeptMaps:
                 write_atomic(path, save({f"{i}": x.cpu() for i, x in enumerate(maps)}))
         except OSError as error:  # training goes on, slower
             self.full = True
-            print(
-                f"note: no more maps are kept in {self.folder} ({error.strerror})", file=sys.stderr
-            )
+            say(f"no more maps are kept in {self.folder} ({error.strerror})")
 
     def _of_one(self, image) -> list:  # (3, H, W) -> maps (C, h, w), float16
         device = image.device.type

@@ -8,7 +8,6 @@ __all__ = []
 # %% ../../nbs/kit/bench_use.ipynb #cell-005
 import dataclasses
 import itertools
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..core import UserError
+from ..core import UserError, say
 from ..data.scenes import Scenes
 from ..data.sources import open_source
 from ..presets import PRESETS
@@ -143,11 +142,7 @@ def runtimes(
     if has_compiler():
         yield "torch.compile", by_compiler(deployed)
     else:
-        print(
-            "note: torch.compile is left out, for it needs a C++ compiler "
-            "(Debian: apt-get install g++)",
-            file=sys.stderr,
-        )
+        say("torch.compile is left out, for it needs a C++ compiler (Debian: apt-get install g++)")
 
 
 # %% ../../nbs/kit/bench_use.ipynb #in-int8

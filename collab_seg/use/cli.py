@@ -19,10 +19,10 @@ import tyro
 from tyro.conf import subcommand
 
 from ..config import Config, DataConfig
-from ..core import UserError, one_of, plain
+from ..core import UserError, is_main, one_of, plain
 from ..presets import PRESETS
 from ..training.files import RunFiles
-from .commands_base import finished_config, is_main, read_config
+from .commands_base import finished_config, read_config
 from .commands_data import DataCheck, DataConvert, DataList, DataShow
 from .commands_judge import Advise, Reliability
 from .commands_study import Bench, Cost, Explore, Methods, Report, Reproduce, Study

@@ -7,13 +7,11 @@ __all__ = ["read_config"]
 
 # %% ../../nbs/kit/commands_base.ipynb #cell-005
 import json
-import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from ..config import Config, config_from_json
-from ..core import UserError
+from ..core import UserError, is_main, say
 from ..files import read_text, write_atomic
 
 
@@ -38,12 +36,6 @@ def ignored_settings(given: Config, kept: Config) -> list[str]:
         for name, value in values.items()
         if value != kept[part][name]
     ]
-
-
-# %% ../../nbs/kit/commands_base.ipynb #cell-014
-def is_main() -> bool:
-    "Is this the process that writes and speaks? The only one, or the first of several."
-    return os.environ.get("RANK", "0") == "0"
 
 
 # %% ../../nbs/kit/commands_base.ipynb #cell-017
@@ -72,11 +64,10 @@ def stretched_count(scenes, student) -> int:
 def warn_of_stretching(stretched: int, scenes) -> None:
     "Say that these images were not scored in their own shape."
     size = "x".join(map(str, scenes.size))
-    print(
-        f"note: {stretched} of {len(scenes)} images have another shape than {size} and were "
+    say(
+        f"{stretched} of {len(scenes)} images have another shape than {size} and were "
         "stretched to it, as in training; predict keeps their shape, so its masks are not those "
-        "that were scored; --aspect keep trains without stretching",
-        file=sys.stderr,
+        "that were scored; --aspect keep trains without stretching"
     )
 
 

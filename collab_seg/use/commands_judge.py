@@ -6,13 +6,12 @@
 __all__ = []
 
 # %% ../../nbs/kit/commands_judge.ipynb #cdad6d00
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from tyro.conf import Positional
 
-from ..core import UserError
+from ..core import UserError, say
 
 
 # %% ../../nbs/kit/commands_judge.ipynb #reliability-class
@@ -116,10 +115,9 @@ def advise(command) -> None:
     every = rows_of_each(command, advice_rows, command.reliability)
     taught = {row["run"]: row["method"] for row in every if row["method"] != "alone"}
     for run, method in taught.items():
-        print(
-            f"note: the students of {run} were trained with {method}, so they may know already "
-            "what they could teach each other; needed for sound advice: a run of --method alone",
-            file=sys.stderr,
+        say(
+            f"the students of {run} were trained with {method}, so they may know already "
+            "what they could teach each other; needed for sound advice: a run of --method alone"
         )
     table = advice_table(every)
     print(table.round(1).to_string(), *advice(table), sep="\n\n")

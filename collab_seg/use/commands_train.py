@@ -6,7 +6,6 @@
 __all__ = []
 
 # %% ../../nbs/kit/commands_train.ipynb #cell-005
-import sys
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,11 +14,11 @@ from typing import Annotated, Literal
 from tyro.conf import OmitArgPrefixes, UseAppendAction
 
 from ..config import Config
-from ..core import UserError
+from ..core import UserError, is_main, say
 from ..limits import check_config
 from ..presets import PRESETS
 from ..training.files import RunFiles
-from .commands_base import ignored_settings, is_main, report_scores
+from .commands_base import ignored_settings, report_scores
 from .commands_words import flag
 
 
@@ -65,11 +64,8 @@ def settings_of(command: NewRun) -> Config:
     ignored = ignored_settings(command.config, config)
     if command.out not in (None, command.resume):
         ignored.append(f"out={command.out}")
-    if ignored and is_main():
-        print(
-            f"note: the run goes on with its own settings; ignored: {', '.join(ignored)}",
-            file=sys.stderr,
-        )
+    if ignored:
+        say(f"the run goes on with its own settings; ignored: {', '.join(ignored)}")
     return config
 
 
@@ -125,11 +121,11 @@ def tell_unused(config: Config, usual: Config) -> None:
     if changed:
         used = used_settings(config)
         found += [name for name in changed if name not in used]
-    if found and is_main():
+    if found:
         flags = ", ".join("--" + name.replace("_", "-") for name in found)
         about_images = not learns and any("unlabelled" in name for name in found)
         why = "; --method mean_pair learns from images without labels" * about_images
-        print(f"note: method {distill.method} has no use for {flags}{why}", file=sys.stderr)
+        say(f"method {distill.method} has no use for {flags}{why}")
 
 
 # %% ../../nbs/kit/commands_train.ipynb #cell-012

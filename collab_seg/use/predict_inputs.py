@@ -8,11 +8,10 @@ __all__ = []
 # %% ../../nbs/kit/predict_inputs.ipynb #cell-002
 import glob
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 
-from ..core import UserError
+from ..core import UserError, say
 from ..data.pairs import IMAGE_ENDINGS, UNREAD_ENDINGS
 
 # %% ../../nbs/kit/predict_inputs.ipynb #cell-005
@@ -66,10 +65,9 @@ def tell_deeper(names) -> None:
         if deeper := _ending_in(IMAGE_ENDINGS, folder, "*/**/*"):
             lie = "images lie" if len(deeper) > 1 else "image lies"
             pattern = f"{glob.escape(folder.rstrip(os.sep))}/**/*{Path(deeper[0]).suffix}"
-            print(
-                f"note: {len(deeper)} {lie} deeper in {folder}, and no mask is made of them; "
-                f"to predict them too: '{pattern}'",
-                file=sys.stderr,
+            say(
+                f"{len(deeper)} {lie} deeper in {folder}, and no mask is made of them; "
+                f"to predict them too: '{pattern}'"
             )
 
 
