@@ -27,15 +27,15 @@ def read_config(
 
 
 # %% ../../nbs/kit/commands_base.ipynb #cell-011
-def ignored_settings(given: Config, kept: Config) -> list[str]:
-    "Settings on a command line that a run which goes on with its own does not take."
-    given, kept = asdict(given), asdict(kept)
-    return [
-        f"{name}={value}"
+def changed_settings(given: Config, usual: Config) -> dict:
+    "The settings of the first that differ from those of the second: name and value."
+    given, usual = asdict(given), asdict(usual)
+    return {
+        name: value
         for part, values in given.items()
         for name, value in values.items()
-        if value != kept[part][name]
-    ]
+        if value != usual[part][name]
+    }
 
 
 # %% ../../nbs/kit/commands_base.ipynb #cell-017

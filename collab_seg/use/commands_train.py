@@ -18,7 +18,7 @@ from ..core import UserError, is_main, say
 from ..limits import check_config
 from ..presets import PRESETS
 from ..training.files import RunFiles
-from .commands_base import ignored_settings, report_scores
+from .commands_base import changed_settings, report_scores
 from .commands_words import flag
 
 
@@ -61,7 +61,8 @@ def settings_of(command: NewRun) -> Config:
     from collab_seg.training.run import run_config
 
     config = run_config(command.resume)
-    ignored = ignored_settings(command.config, config)
+    changed = changed_settings(command.config, config)
+    ignored = [f"{name}={value}" for name, value in changed.items()]
     if command.out not in (None, command.resume):
         ignored.append(f"out={command.out}")
     if ignored:
@@ -114,10 +115,8 @@ def tell_unused(config: Config, usual: Config) -> None:
             f"there is no folder {data.unlabelled}; needed: --unlabelled, a folder of images"
         )
     found = [] if learns else [n for n in ("unlabelled", "unlabelled_split") if getattr(data, n)]
-    settings = [(distill, usual.distill, field.name) for field in fields(distill)]
-    both = config.optim, usual.optim
-    settings += [(*both, name) for name in ("unlabelled_batch", "translator_lr")]
-    changed = [name for new, old, name in settings if getattr(new, name) != getattr(old, name)]
+    of_methods = {field.name for field in fields(distill)} | {"unlabelled_batch", "translator_lr"}
+    changed = [name for name in changed_settings(config, usual) if name in of_methods]
     if changed:
         used = used_settings(config)
         found += [name for name in changed if name not in used]
